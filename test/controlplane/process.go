@@ -1,0 +1,182 @@
+package controlplane
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// process is a running program: a child of this process, or one that an earlier
+// process started and put on record.
+type process struct {
+	Name  string `json:"name"`
+	PID   int    `json:"pid"`
+	Start string `json:"start"` // startTime of PID, which tells it from a later process of that number
+	Log   string `json:"log"`
+
+	exited chan struct{} // closed once a child was waited for; nil for what another process started
+}
+
+// startProcess runs cmd with its output appended to the file log. A detached
+// process outlives this one and is in a session of its own; any other dies with
+// this one, where the system can see to it.
+func startProcess(name string, cmd *exec.Cmd, log string, detach bool) (*process, error) {
+	out, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	defer out.Close()
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: detach}
+	if !detach {
+		dieWithParent(cmd.SysProcAttr)
+	}
+	p := &process{Name: name, Log: log, exited: make(chan struct{})}
+	started := make(chan error, 1)
+	go func() {
+		// The kernel takes the end of the thread that forked for the parent's end.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait() // how it ended is in its log
+			close(p.exited)
+		}
+	}()
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	p.PID = cmd.Process.Pid
+	if p.Start, err = startTime(p.PID); err != nil && !p.endsWithin(time.Second) {
+		_ = p.stop(0)
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	return p, nil
+}
+
+// running tells whether the process, and not another of its number, is alive.
+func (p *process) running() bool {
+	if p.exited != nil {
+		select {
+		case <-p.exited:
+			return false
+		default:
+			return true
+		}
+	}
+	start, err := startTime(p.PID)
+	return err == nil && start == p.Start
+}
+
+// stop asks the process to end, makes it end after grace, and returns once it
+// has ended. A process that runs no more is left alone.
+func (p *process) stop(grace time.Duration) error {
+	handle, err := os.FindProcess(p.PID)
+	if err != nil {
+		return fmt.Errorf("stop %s: %w", p.Name, err)
+	}
+	defer handle.Release()
+	if !p.running() { // asked after the handle was taken: it holds on to this very process
+		return nil
+	}
+	signals := []os.Signal{syscall.SIGTERM, syscall.SIGKILL}
+	if grace <= 0 {
+		signals = signals[1:]
+	}
+	for _, signal := range signals {
+		if err := handle.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			return fmt.Errorf("stop %s: %w", p.Name, err)
+		}
+		wait := grace
+		if signal == syscall.SIGKILL {
+			wait = 10 * time.Second
+		}
+		if p.endsWithin(wait) {
+			return nil
+		}
+	}
+	return fmt.Errorf("stop %s: process %d still runs after being killed", p.Name, p.PID)
+}
+
+func (p *process) endsWithin(d time.Duration) bool {
+	timeout := time.NewTimer(d)
+	defer timeout.Stop()
+	ticker := time.NewTicker(pollInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-p.exited:
+			return true
+		case <-ticker.C:
+			if !p.running() {
+				return true
+			}
+		case <-timeout.C:
+			return !p.running()
+		}
+	}
+}
+
+// waitReady returns once ready returns nil. It gives up when the process ends,
+// when ctx does, or after a time that suits a loaded machine; the error then
+// holds the last lines of the process's log.
+func (p *process) waitReady(ctx context.Context, ready func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, waitLimit)
+	defer cancel()
+	err := poll(ctx, func(ctx context.Context) error {
+		err := ready(ctx)
+		if err != nil && !p.running() {
+			return final{errors.New("it ended")}
+		}
+		return err
+	})
+	if err != nil {
+		return &startError{name: p.Name, log: p.Log, tail: tail(p.Log, 20), err: err}
+	}
+	return nil
+}
+
+// startError is a process that did not become ready.
+type startError struct {
+	name, log, tail string
+	err             error
+}
+
+func (e *startError) Error() string {
+	return fmt.Sprintf("start %s: %v; the end of %s:\n%s", e.name, e.err, e.log, e.tail)
+}
+
+func (e *startError) Unwrap() error { return e.err }
+
+// portTaken tells whether err is a process that ended because another had its
+// port.
+func portTaken(err error) bool {
+	var start *startError
+	return errors.As(err, &start) && strings.Contains(start.tail, "address already in use")
+}
+
+// tail returns the last n lines of a file, or why it cannot be read.
+func tail(path string, n int) string {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimRight(string(b), "\n"), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
+
+// keepOldLog moves the log of an earlier start aside.
+func keepOldLog(path string) error {
+	err := os.Rename(path, path+".old")
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}
