@@ -1,0 +1,73 @@
+package inventory
+
+import "encoding/json"
+
+// AppendJSONString appends s as encoding/json writes a string, HTML escapes
+// included, so that equal strings have equal bytes wherever they are encoded.
+func AppendJSONString(buf []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < 0x20 || c >= 0x7f || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			quoted, err := json.Marshal(s)
+			if err != nil { // a string always encodes
+				panic(err)
+			}
+			return append(buf, quoted...)
+		}
+	}
+	buf = append(buf, '"')
+	buf = append(buf, s...)
+	return append(buf, '"')
+}
+
+// Member returns the value of the named member of object, a JSON object
+// without insignificant space such as Row.Attributes, in its encoded form.
+// name must not need escapes in JSON.
+func Member(object, name string) (value string, ok bool) {
+	for i := 1; i < len(object) && object[i] == '"'; {
+		keyEnd := stringEnd(object, i)
+		valueEnd := valueEnd(object, keyEnd+1)
+		if object[i+1:keyEnd-1] == name {
+			return object[keyEnd+1 : valueEnd], true
+		}
+		i = valueEnd + 1
+	}
+	return "", false
+}
+
+// stringEnd returns the index after the string that starts at i.
+func stringEnd(s string, i int) int {
+	for i++; i < len(s); i++ {
+		switch s[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return len(s)
+}
+
+// valueEnd returns the index after the value that starts at i.
+func valueEnd(s string, i int) int {
+	depth := 0
+	for i < len(s) {
+		switch s[i] {
+		case '"':
+			i = stringEnd(s, i)
+			continue
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth == 0 {
+				return i
+			}
+			depth--
+		case ',':
+			if depth == 0 {
+				return i
+			}
+		}
+		i++
+	}
+	return i
+}

@@ -1,0 +1,26 @@
+package sink
+
+import "errors"
+
+// ErrFenced says that the destination holds a generation that is not older, so
+// that somebody else exports there, or did so since. Nothing was changed.
+var ErrFenced = errors.New("the destination holds this generation or a newer one")
+
+// Permanent wraps an error that another try cannot mend: it stays until the
+// sink's configuration, its Secret or the destination is changed by somebody.
+func Permanent(err error) error {
+	if err == nil {
+		return nil
+	}
+	return permanentError{err}
+}
+
+// IsPermanent reports whether err, or one that it wraps, is permanent.
+func IsPermanent(err error) bool {
+	var permanent permanentError
+	return errors.As(err, &permanent)
+}
+
+type permanentError struct{ error }
+
+func (e permanentError) Unwrap() error { return e.error }
