@@ -33,9 +33,13 @@ type SinkReference struct {
 	// KollectClusterSink for a cluster inventory.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be the name of an object: lower case letters, digits, '-' and '.'"
 	Name string `json:"name"`
 	// ExportMinInterval overrides the inventory's for this sink.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(0|([0-9]+([.][0-9]+)?(ns|us|µs|μs|ms|s|m|h))+)$') && duration(self) >= duration('1s')",message="must be a duration of at least 1s, such as 30s, 5m or 1h30m"
 	ExportMinInterval *metav1.Duration `json:"exportMinInterval,omitempty"`
 }
 
@@ -43,6 +47,7 @@ type SinkReference struct {
 type InventorySpec struct {
 	// TargetSelector selects targets by their labels; default: all.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, e.operator in ['In', 'NotIn'] ? has(e.values) && size(e.values) > 0 : e.operator in ['Exists', 'DoesNotExist'] && (!has(e.values) || size(e.values) == 0))",message="matchExpressions: operator must be In or NotIn with values, or Exists or DoesNotExist without"
 	TargetSelector *metav1.LabelSelector `json:"targetSelector,omitempty"`
 	// Namespaces, on a cluster inventory, selects the namespaces whose
 	// KollectTargets are included; default: all. Cluster targets are always
@@ -53,7 +58,7 @@ type InventorySpec struct {
 	// server's --cluster-name.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:Pattern=`^[a-zA-Z0-9]([-a-zA-Z0-9_.]*[a-zA-Z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule="self == '' || self.matches('^[a-zA-Z0-9]([-a-zA-Z0-9_.]*[a-zA-Z0-9])?$')",message="must start and end with a letter or digit, with only letters, digits, '-', '_' and '.' between"
 	Cluster string `json:"cluster,omitempty"`
 	// Dedupe, on a cluster inventory, says when rows collapse; default keepAll.
 	// +optional
@@ -62,6 +67,9 @@ type InventorySpec struct {
 	// sinks. Changed content never waits for it.
 	// +optional
 	// +kubebuilder:default="30s"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(0|([0-9]+([.][0-9]+)?(ns|us|µs|μs|ms|s|m|h))+)$') && duration(self) >= duration('1s')",message="must be a duration of at least 1s, such as 30s, 5m or 1h30m"
 	ExportMinInterval *metav1.Duration `json:"exportMinInterval,omitempty"`
 	// SinkRefs are the sinks to export to.
 	// +optional
@@ -101,6 +109,7 @@ type SinkStatus struct {
 }
 
 // InventoryStatus is what the server found out about an inventory.
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.reservedGeneration) || has(self.reservedGeneration) && self.reservedGeneration >= oldSelf.reservedGeneration",message="never falls, since it fences what is exported",fieldPath=".reservedGeneration"
 type InventoryStatus struct {
 	// ObservedGeneration is the generation that the conditions speak of.
 	// +optional
@@ -138,8 +147,8 @@ type InventoryStatus struct {
 // +kubebuilder:resource:shortName=kinv,categories=kollect
 // +kubebuilder:subresource:status
 // +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 220",message="metadata.name must have at most 220 characters, since row names start with it"
-// +kubebuilder:validation:XValidation:rule="!has(self.spec.dedupe)",message="dedupe is for KollectClusterInventory"
-// +kubebuilder:validation:XValidation:rule="!has(self.spec.namespaces)",message="namespaces is for KollectClusterInventory"
+// +kubebuilder:validation:XValidation:rule="!has(self.spec.dedupe)",message="dedupe is for KollectClusterInventory: remove it",fieldPath=".spec.dedupe"
+// +kubebuilder:validation:XValidation:rule="!has(self.spec.namespaces)",message="namespaces is for KollectClusterInventory: remove it",fieldPath=".spec.namespaces"
 // +kubebuilder:printcolumn:name="Rows",type=integer,JSONPath=`.status.rows`
 // +kubebuilder:printcolumn:name="Generation",type=integer,JSONPath=`.status.generation`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
@@ -152,8 +161,11 @@ type KollectInventory struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
+	// Spec says which rows to keep, and where to export them.
 	// +optional
+	// +kubebuilder:default={}
 	Spec InventorySpec `json:"spec,omitempty"`
+	// Status is what the server found out.
 	// +optional
 	Status InventoryStatus `json:"status,omitempty"`
 }
@@ -189,8 +201,11 @@ type KollectClusterInventory struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
+	// Spec says which rows to keep, and where to export them.
 	// +optional
+	// +kubebuilder:default={}
 	Spec InventorySpec `json:"spec,omitempty"`
+	// Status is what the server found out.
 	// +optional
 	Status InventoryStatus `json:"status,omitempty"`
 }

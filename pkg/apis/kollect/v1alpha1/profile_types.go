@@ -22,24 +22,27 @@ type ResourceReference struct {
 	// Group is the API group; empty for the core group.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self == '' || !format.dns1123Subdomain().validate(self).hasValue()",message="must be an API group, such as apps, or empty for the core group"
 	Group string `json:"group,omitempty"`
 	// Version is the API version; default: the one that the API server prefers.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self == '' || !format.dns1035Label().validate(self).hasValue()",message="must be an API version, such as v1"
 	Version string `json:"version,omitempty"`
 	// Kind is the kind, such as Deployment.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="!format.dns1035Label().validate(self.lowerAscii()).hasValue()",message="must be a kind, such as Deployment: letters and digits only"
 	Kind string `json:"kind"`
 }
 
 // Attribute is one value that is read from each object.
 // +kubebuilder:validation:XValidation:rule="has(self.cel) != has(self.jsonPath)",message="give exactly one of cel and jsonPath"
-// +kubebuilder:validation:XValidation:rule="!(has(self.promoted) && self.promoted && has(self.type) && self.type == 'json')",message="promoted needs a scalar type: string, integer, number or boolean"
+// +kubebuilder:validation:XValidation:rule="!(has(self.promoted) && self.promoted && has(self.type) && self.type == 'json')",message="promoted needs a scalar type: string, integer, number or boolean",fieldPath=".promoted"
 type Attribute struct {
 	// Name is the attribute's name in rows, field selectors and columns.
-	// +kubebuilder:validation:Pattern=`^[a-zA-Z][a-zA-Z0-9_]*$`
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-zA-Z][a-zA-Z0-9_]*$')",message="must start with a letter and go on with letters, digits and '_'"
 	Name string `json:"name"`
 	// CEL is an expression over `object`, with the libraries of Kubernetes.
 	// +optional
@@ -69,10 +72,12 @@ type Attribute struct {
 type ProfileSpec struct {
 	// Resource is the kind of resource to read.
 	Resource ResourceReference `json:"resource"`
-	// Attributes are the values to extract from each object.
+	// Attributes are the values to extract from each object. Their names differ
+	// in more than case, since SQL readers ignore it.
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=map
 	// +listMapKey=name
+	// +kubebuilder:validation:XValidation:rule="self.all(a, self.exists_one(b, b.name.lowerAscii() == a.name.lowerAscii()))",message="attribute names must differ in more than case, since SQL readers ignore it"
 	// +optional
 	Attributes []Attribute `json:"attributes,omitempty"`
 }
@@ -109,7 +114,9 @@ type KollectProfile struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
+	// Spec says what to read.
 	Spec ProfileSpec `json:"spec"`
+	// Status is what the server found out.
 	// +optional
 	Status ProfileStatus `json:"status,omitempty"`
 }
@@ -141,7 +148,9 @@ type KollectClusterProfile struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
+	// Spec says what to read.
 	Spec ProfileSpec `json:"spec"`
+	// Status is what the server found out.
 	// +optional
 	Status ProfileStatus `json:"status,omitempty"`
 }

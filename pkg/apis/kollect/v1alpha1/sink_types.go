@@ -24,10 +24,12 @@ type SecretReference struct {
 	// sink reads Secrets of its own namespace alone.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self == '' || !format.dns1123Label().validate(self).hasValue()",message="must be the name of a namespace: lower case letters, digits and '-', at most 63"
 	Namespace string `json:"namespace,omitempty"`
 	// Name of the Secret.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be the name of an object: lower case letters, digits, '-' and '.'"
 	Name string `json:"name"`
 }
 
@@ -68,11 +70,13 @@ type ObjectStoreSink struct {
 	// azblob://container or file:///folder. A file URL is resolved below the
 	// folder that the server's --sink-file-root names.
 	// +kubebuilder:validation:MaxLength=1024
-	// +kubebuilder:validation:Pattern=`^(s3|gs|azblob|file)://`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^((s3|gs|azblob)://[^/?#]+|file:///)') && isURL(self)",message="must be s3://bucket, gs://bucket, azblob://container or file:///folder"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^[a-z0-9]+://[^/?#]*@')",message="must not hold credentials: put them into a Secret and name it in secretRef"
 	URL string `json:"url"`
 	// Prefix is put before every key.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('/') && !self.split('/').exists(f, f == '.' || f == '..')",message="must be relative, with no folder . or .."
 	Prefix string `json:"prefix,omitempty"`
 	// Format of the objects.
 	// +optional
@@ -87,17 +91,21 @@ type ObjectStoreSink struct {
 type GitSink struct {
 	// URL of the repository: https:// or ssh://.
 	// +kubebuilder:validation:MaxLength=1024
-	// +kubebuilder:validation:Pattern=`^(https|ssh)://`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(https|ssh)://[^/?#]+/') && isURL(self)",message="must be an https:// or ssh:// URL of a repository"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^(https://[^/?#]*|ssh://[^/?#]*:[^/?#]*)@')",message="must not hold credentials: put them into a Secret and name it in secretRef"
 	URL string `json:"url"`
 	// Branch to push to.
 	// +optional
 	// +kubebuilder:default=main
 	// +kubebuilder:validation:MaxLength=255
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-zA-Z0-9_][a-zA-Z0-9._/+-]*$') && !self.matches('[.][.]|//|/[.]|(/|[.]|[.]lock)$')",message="must be the name of a branch, such as main or inventory/prod"
 	Branch string `json:"branch,omitempty"`
 	// PathTemplate is the folder of an inventory in the repository.
 	// +optional
 	// +kubebuilder:default="{cluster}/{namespace}/{inventory}"
 	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('/') && !self.split('/').exists(f, f == '.' || f == '..')",message="must be relative, with no folder . or .."
+	// +kubebuilder:validation:XValidation:rule="!self.replace('{cluster}', '').replace('{namespace}', '').replace('{inventory}', '').matches('[{}]')",message="may hold the placeholders {cluster}, {namespace} and {inventory}, and no other"
 	PathTemplate string `json:"pathTemplate,omitempty"`
 	// Layout is document, one file an inventory, or perResource, one file a row.
 	// +optional
@@ -115,7 +123,8 @@ type GitSink struct {
 type HTTPSink struct {
 	// URL of the endpoint.
 	// +kubebuilder:validation:MaxLength=1024
-	// +kubebuilder:validation:Pattern=`^https?://`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[^/?#]+') && isURL(self)",message="must be an http:// or https:// URL"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^[a-z0-9]+://[^/?#]*@')",message="must not hold credentials: put them into a Secret and name it in secretRef"
 	URL string `json:"url"`
 	// Method of the request.
 	// +optional
@@ -125,7 +134,7 @@ type HTTPSink struct {
 	// Format of the body.
 	// +optional
 	// +kubebuilder:default=ndjson
-	// +kubebuilder:validation:Enum=json;ndjson
+	// +kubebuilder:validation:XValidation:rule="self in ['json', 'ndjson']",message="must be json or ndjson"
 	Format Format `json:"format,omitempty"`
 }
 
@@ -135,11 +144,13 @@ type PostgresSink struct {
 	// +optional
 	// +kubebuilder:default=public
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-zA-Z_][a-zA-Z0-9_]*$')",message="must start with a letter or '_' and go on with letters, digits and '_'"
 	Schema string `json:"schema,omitempty"`
 	// Table for the rows.
 	// +optional
 	// +kubebuilder:default=kollect_rows
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-zA-Z_][a-zA-Z0-9_]*$')",message="must start with a letter or '_' and go on with letters, digits and '_'"
 	Table string `json:"table,omitempty"`
 	// Deletion is hard, or soft to set deleted_at.
 	// +optional
@@ -152,11 +163,13 @@ type PostgresSink struct {
 type NATSSink struct {
 	// URL of the server: nats:// or tls://.
 	// +kubebuilder:validation:MaxLength=1024
-	// +kubebuilder:validation:Pattern=`^(nats|tls)://`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(nats|tls)://[^/?#]+') && isURL(self)",message="must be a nats:// or tls:// URL, such as nats://nats.messaging:4222"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^[a-z0-9]+://[^/?#]*@')",message="must not hold credentials: put them into a Secret and name it in secretRef"
 	URL string `json:"url"`
 	// Stream that holds the subjects.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-zA-Z0-9_-]+$')",message="must be a stream's name: letters, digits, '-' and '_'"
 	Stream string `json:"stream"`
 }
 
@@ -167,39 +180,52 @@ type KafkaSink struct {
 	// +kubebuilder:validation:MaxItems=32
 	// +listType=atomic
 	// +kubebuilder:validation:items:MaxLength=262
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^([a-zA-Z0-9.-]+|[[][0-9a-fA-F:.]+[]]):[0-9]{1,5}$')",message="must be host:port, such as kafka-0.kafka:9092"
 	Brokers []string `json:"brokers"`
 	// Topic for the rows.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=249
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-zA-Z0-9._-]+$') && self != '.' && self != '..'",message="must be a topic's name: letters, digits, '.', '_' and '-'"
 	Topic string `json:"topic"`
 }
 
 // SinkSpec describes one destination: the member that Type names is set.
-// +kubebuilder:validation:XValidation:rule="self.type == 'git' ? has(self.git) : !has(self.git)",message="git must be set if, and only if, type is git"
-// +kubebuilder:validation:XValidation:rule="self.type == 'objectStore' ? has(self.objectStore) : !has(self.objectStore)",message="objectStore must be set if, and only if, type is objectStore"
-// +kubebuilder:validation:XValidation:rule="self.type == 'http' ? has(self.http) : !has(self.http)",message="http must be set if, and only if, type is http"
-// +kubebuilder:validation:XValidation:rule="self.type == 'postgres' ? has(self.postgres) : !has(self.postgres)",message="postgres must be set if, and only if, type is postgres"
-// +kubebuilder:validation:XValidation:rule="self.type == 'nats' ? has(self.nats) : !has(self.nats)",message="nats must be set if, and only if, type is nats"
-// +kubebuilder:validation:XValidation:rule="self.type == 'kafka' ? has(self.kafka) : !has(self.kafka)",message="kafka must be set if, and only if, type is kafka"
+// +kubebuilder:validation:XValidation:rule="(self.type == 'git') == has(self.git)",message="must be set if, and only if, type is git",fieldPath=".git"
+// +kubebuilder:validation:XValidation:rule="(self.type == 'objectStore') == has(self.objectStore)",message="must be set if, and only if, type is objectStore",fieldPath=".objectStore"
+// +kubebuilder:validation:XValidation:rule="(self.type == 'http') == has(self.http)",message="must be set if, and only if, type is http",fieldPath=".http"
+// +kubebuilder:validation:XValidation:rule="(self.type == 'postgres') == has(self.postgres)",message="must be set if, and only if, type is postgres",fieldPath=".postgres"
+// +kubebuilder:validation:XValidation:rule="(self.type == 'nats') == has(self.nats)",message="must be set if, and only if, type is nats",fieldPath=".nats"
+// +kubebuilder:validation:XValidation:rule="(self.type == 'kafka') == has(self.kafka)",message="must be set if, and only if, type is kafka",fieldPath=".kafka"
+// +kubebuilder:validation:XValidation:rule="self.type != 'postgres' || has(self.secretRef)",message="secretRef is required for type postgres: its Secret holds the connection string",fieldPath=".secretRef"
 type SinkSpec struct {
 	// Type names the member that is set.
 	Type SinkType `json:"type"`
+	// Git commits each snapshot to a repository; for type git.
 	// +optional
 	Git *GitSink `json:"git,omitempty"`
+	// ObjectStore writes each snapshot to a bucket; for type objectStore.
 	// +optional
 	ObjectStore *ObjectStoreSink `json:"objectStore,omitempty"`
+	// HTTP sends each snapshot to an endpoint; for type http.
 	// +optional
 	HTTP *HTTPSink `json:"http,omitempty"`
+	// Postgres keeps the rows in a table; for type postgres. The Secret that
+	// secretRef names holds the connection string.
 	// +optional
 	Postgres *PostgresSink `json:"postgres,omitempty"`
+	// NATS publishes changes to a JetStream stream; for type nats.
 	// +optional
 	NATS *NATSSink `json:"nats,omitempty"`
+	// Kafka publishes changes to a compacted topic; for type kafka.
 	// +optional
 	Kafka *KafkaSink `json:"kafka,omitempty"`
 	// MinWriteInterval is the least time between two writes of changed content;
 	// changes in between are merged, never dropped. Default: 30s for git and
 	// objectStore, 0 for the others.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(0|([0-9]+([.][0-9]+)?(ns|us|µs|μs|ms|s|m|h))+)$') && duration(self) >= duration('0s')",message="must be a duration of at least 0s, such as 30s, 5m or 1h30m"
 	MinWriteInterval *metav1.Duration `json:"minWriteInterval,omitempty"`
 	// SecretRef names the Secret with the credentials.
 	// +optional
@@ -224,7 +250,7 @@ type SinkDestinationStatus struct {
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:shortName=ksink,categories=kollect
 // +kubebuilder:subresource:status
-// +kubebuilder:validation:XValidation:rule="!has(self.spec.secretRef) || !has(self.spec.secretRef.__namespace__)",message="secretRef.namespace is for KollectClusterSink; a KollectSink reads Secrets of its own namespace"
+// +kubebuilder:validation:XValidation:rule="!has(self.spec.secretRef) || !has(self.spec.secretRef.__namespace__)",message="namespace is for KollectClusterSink: remove it, a KollectSink reads Secrets of its own namespace",fieldPath=".spec.secretRef.namespace"
 // +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.spec.type`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
@@ -234,7 +260,9 @@ type KollectSink struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
+	// Spec says where and how to write.
 	Spec SinkSpec `json:"spec"`
+	// Status is what the server found out.
 	// +optional
 	Status SinkDestinationStatus `json:"status,omitempty"`
 }
@@ -256,7 +284,7 @@ type KollectSinkList struct {
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:scope=Cluster,shortName=kcsink,categories=kollect
 // +kubebuilder:subresource:status
-// +kubebuilder:validation:XValidation:rule="!has(self.spec.secretRef) || has(self.spec.secretRef.__namespace__)",message="secretRef.namespace is required on a KollectClusterSink"
+// +kubebuilder:validation:XValidation:rule="!has(self.spec.secretRef) || has(self.spec.secretRef.__namespace__)",message="namespace of the Secret is required on a KollectClusterSink",fieldPath=".spec.secretRef.namespace"
 // +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.spec.type`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
@@ -266,7 +294,9 @@ type KollectClusterSink struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
+	// Spec says where and how to write.
 	Spec SinkSpec `json:"spec"`
+	// Status is what the server found out.
 	// +optional
 	Status SinkDestinationStatus `json:"status,omitempty"`
 }

@@ -16,6 +16,7 @@ type ProfileReference struct {
 	// namespace.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be the name of an object: lower case letters, digits, '-' and '.'"
 	Name string `json:"name"`
 }
 
@@ -27,15 +28,18 @@ type NamespaceSelection struct {
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=1000
 	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:XValidation:rule="!format.dns1123Label().validate(self).hasValue()",message="must be the name of a namespace: lower case letters, digits and '-', at most 63"
 	Names []string `json:"names,omitempty"`
 	// Selector selects namespaces by their labels; {} selects all.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, e.operator in ['In', 'NotIn'] ? has(e.values) && size(e.values) > 0 : e.operator in ['Exists', 'DoesNotExist'] && (!has(e.values) || size(e.values) == 0))",message="matchExpressions: operator must be In or NotIn with values, or Exists or DoesNotExist without"
 	Selector *metav1.LabelSelector `json:"selector,omitempty"`
 	// Exclude are namespaces that are never selected.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=1000
 	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:XValidation:rule="!format.dns1123Label().validate(self).hasValue()",message="must be the name of a namespace: lower case letters, digits and '-', at most 63"
 	Exclude []string `json:"exclude,omitempty"`
 }
 
@@ -48,9 +52,11 @@ type TargetSpec struct {
 	// A cluster target has none.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self == '' || !format.dns1123Subdomain().validate(self).hasValue()",message="must be the name of an object: lower case letters, digits, '-' and '.'"
 	ServiceAccountName string `json:"serviceAccountName,omitempty"`
 	// Selector selects objects by their labels; default: all.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, e.operator in ['In', 'NotIn'] ? has(e.values) && size(e.values) > 0 : e.operator in ['Exists', 'DoesNotExist'] && (!has(e.values) || size(e.values) == 0))",message="matchExpressions: operator must be In or NotIn with values, or Exists or DoesNotExist without"
 	Selector *metav1.LabelSelector `json:"selector,omitempty"`
 	// Names selects objects by name; default: all.
 	// +optional
@@ -110,7 +116,9 @@ type KollectTarget struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
+	// Spec says which objects to collect.
 	Spec TargetSpec `json:"spec"`
+	// Status is what the server found out.
 	// +optional
 	Status TargetStatus `json:"status,omitempty"`
 }
@@ -133,8 +141,8 @@ type KollectTargetList struct {
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:scope=Cluster,shortName=kctgt,categories=kollect
 // +kubebuilder:subresource:status
-// +kubebuilder:validation:XValidation:rule="!has(self.spec.serviceAccountName)",message="serviceAccountName is for KollectTarget; a cluster target collects with the server's rights"
-// +kubebuilder:validation:XValidation:rule="!has(self.spec.profileRef.kind) || self.spec.profileRef.kind == 'KollectClusterProfile'",message="profileRef.kind of a cluster target must be KollectClusterProfile"
+// +kubebuilder:validation:XValidation:rule="!has(self.spec.serviceAccountName)",message="serviceAccountName is for KollectTarget: remove it, a cluster target collects with the server's rights",fieldPath=".spec.serviceAccountName"
+// +kubebuilder:validation:XValidation:rule="!has(self.spec.profileRef.kind) || self.spec.profileRef.kind == 'KollectClusterProfile'",message="must be KollectClusterProfile: a cluster target can use no other",fieldPath=".spec.profileRef.kind"
 // +kubebuilder:printcolumn:name="Profile",type=string,JSONPath=`.spec.profileRef.name`
 // +kubebuilder:printcolumn:name="Resource",type=string,JSONPath=`.status.resource`
 // +kubebuilder:printcolumn:name="Rows",type=integer,JSONPath=`.status.rows`
@@ -147,7 +155,9 @@ type KollectClusterTarget struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
+	// Spec says which objects to collect.
 	Spec TargetSpec `json:"spec"`
+	// Status is what the server found out.
 	// +optional
 	Status TargetStatus `json:"status,omitempty"`
 }
