@@ -19,8 +19,10 @@ import (
 type KollectClusterInventoryApplyConfiguration struct {
 	v1.TypeMetaApplyConfiguration    `json:""`
 	*v1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
-	Spec                             *InventorySpecApplyConfiguration   `json:"spec,omitempty"`
-	Status                           *InventoryStatusApplyConfiguration `json:"status,omitempty"`
+	// Spec says which rows to keep, and where to export them.
+	Spec *InventorySpecApplyConfiguration `json:"spec,omitempty"`
+	// Status is what the server found out.
+	Status *InventoryStatusApplyConfiguration `json:"status,omitempty"`
 }
 
 // KollectClusterInventory constructs a declarative configuration of the KollectClusterInventory type for use with

@@ -18,8 +18,10 @@ import (
 type KollectClusterProfileApplyConfiguration struct {
 	v1.TypeMetaApplyConfiguration    `json:""`
 	*v1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
-	Spec                             *ProfileSpecApplyConfiguration   `json:"spec,omitempty"`
-	Status                           *ProfileStatusApplyConfiguration `json:"status,omitempty"`
+	// Spec says what to read.
+	Spec *ProfileSpecApplyConfiguration `json:"spec,omitempty"`
+	// Status is what the server found out.
+	Status *ProfileStatusApplyConfiguration `json:"status,omitempty"`
 }
 
 // KollectClusterProfile constructs a declarative configuration of the KollectClusterProfile type for use with

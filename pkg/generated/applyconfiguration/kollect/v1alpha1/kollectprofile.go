@@ -19,8 +19,10 @@ import (
 type KollectProfileApplyConfiguration struct {
 	v1.TypeMetaApplyConfiguration    `json:""`
 	*v1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
-	Spec                             *ProfileSpecApplyConfiguration   `json:"spec,omitempty"`
-	Status                           *ProfileStatusApplyConfiguration `json:"status,omitempty"`
+	// Spec says what to read.
+	Spec *ProfileSpecApplyConfiguration `json:"spec,omitempty"`
+	// Status is what the server found out.
+	Status *ProfileStatusApplyConfiguration `json:"status,omitempty"`
 }
 
 // KollectProfile constructs a declarative configuration of the KollectProfile type for use with

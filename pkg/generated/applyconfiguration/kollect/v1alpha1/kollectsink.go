@@ -18,8 +18,10 @@ import (
 type KollectSinkApplyConfiguration struct {
 	v1.TypeMetaApplyConfiguration    `json:""`
 	*v1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
-	Spec                             *SinkSpecApplyConfiguration              `json:"spec,omitempty"`
-	Status                           *SinkDestinationStatusApplyConfiguration `json:"status,omitempty"`
+	// Spec says where and how to write.
+	Spec *SinkSpecApplyConfiguration `json:"spec,omitempty"`
+	// Status is what the server found out.
+	Status *SinkDestinationStatusApplyConfiguration `json:"status,omitempty"`
 }
 
 // KollectSink constructs a declarative configuration of the KollectSink type for use with

@@ -19,8 +19,10 @@ import (
 type KollectTargetApplyConfiguration struct {
 	v1.TypeMetaApplyConfiguration    `json:""`
 	*v1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
-	Spec                             *TargetSpecApplyConfiguration   `json:"spec,omitempty"`
-	Status                           *TargetStatusApplyConfiguration `json:"status,omitempty"`
+	// Spec says which objects to collect.
+	Spec *TargetSpecApplyConfiguration `json:"spec,omitempty"`
+	// Status is what the server found out.
+	Status *TargetStatusApplyConfiguration `json:"status,omitempty"`
 }
 
 // KollectTarget constructs a declarative configuration of the KollectTarget type for use with

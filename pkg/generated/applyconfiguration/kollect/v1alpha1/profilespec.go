@@ -12,7 +12,8 @@ package v1alpha1
 type ProfileSpecApplyConfiguration struct {
 	// Resource is the kind of resource to read.
 	Resource *ResourceReferenceApplyConfiguration `json:"resource,omitempty"`
-	// Attributes are the values to extract from each object.
+	// Attributes are the values to extract from each object. Their names differ
+	// in more than case, since SQL readers ignore it.
 	Attributes []AttributeApplyConfiguration `json:"attributes,omitempty"`
 }
 

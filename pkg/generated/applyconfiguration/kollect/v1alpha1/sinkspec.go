@@ -16,13 +16,20 @@ import (
 // SinkSpec describes one destination: the member that Type names is set.
 type SinkSpecApplyConfiguration struct {
 	// Type names the member that is set.
-	Type        *kollectv1alpha1.SinkType          `json:"type,omitempty"`
-	Git         *GitSinkApplyConfiguration         `json:"git,omitempty"`
+	Type *kollectv1alpha1.SinkType `json:"type,omitempty"`
+	// Git commits each snapshot to a repository; for type git.
+	Git *GitSinkApplyConfiguration `json:"git,omitempty"`
+	// ObjectStore writes each snapshot to a bucket; for type objectStore.
 	ObjectStore *ObjectStoreSinkApplyConfiguration `json:"objectStore,omitempty"`
-	HTTP        *HTTPSinkApplyConfiguration        `json:"http,omitempty"`
-	Postgres    *PostgresSinkApplyConfiguration    `json:"postgres,omitempty"`
-	NATS        *NATSSinkApplyConfiguration        `json:"nats,omitempty"`
-	Kafka       *KafkaSinkApplyConfiguration       `json:"kafka,omitempty"`
+	// HTTP sends each snapshot to an endpoint; for type http.
+	HTTP *HTTPSinkApplyConfiguration `json:"http,omitempty"`
+	// Postgres keeps the rows in a table; for type postgres. The Secret that
+	// secretRef names holds the connection string.
+	Postgres *PostgresSinkApplyConfiguration `json:"postgres,omitempty"`
+	// NATS publishes changes to a JetStream stream; for type nats.
+	NATS *NATSSinkApplyConfiguration `json:"nats,omitempty"`
+	// Kafka publishes changes to a compacted topic; for type kafka.
+	Kafka *KafkaSinkApplyConfiguration `json:"kafka,omitempty"`
 	// MinWriteInterval is the least time between two writes of changed content;
 	// changes in between are merged, never dropped. Default: 30s for git and
 	// objectStore, 0 for the others.
