@@ -2,7 +2,6 @@ package controlplane
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 )
@@ -12,23 +11,16 @@ const (
 	waitLimit    = 2 * time.Minute // suits a loaded machine; what works takes seconds
 )
 
-// final is an error after which poll gives up.
-type final struct{ error }
-
-// poll calls f until it returns nil, a final error, or ctx ends; the error is
-// the last one of f.
+// poll calls f until it returns nil or ctx ends; the error then says why ctx
+// ended, and the last error of f.
 func poll(ctx context.Context, f func(context.Context) error) error {
 	for {
 		err := f(ctx)
 		if err == nil {
 			return nil
 		}
-		var last final
-		if errors.As(err, &last) {
-			return last.error
-		}
-		if waitErr := pause(ctx, pollInterval); waitErr != nil {
-			return fmt.Errorf("%w: %w", waitErr, err)
+		if pause(ctx, pollInterval) != nil {
+			return fmt.Errorf("%w (%w)", context.Cause(ctx), err)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -124,19 +125,25 @@ func (p *process) endsWithin(d time.Duration) bool {
 	}
 }
 
-// waitReady returns once ready returns nil. It gives up when the process ends,
-// when ctx does, or after a time that suits a loaded machine; the error then
-// holds the last lines of the process's log.
+// waitReady returns once ready returns nil. It gives up when the process, which
+// is a child, ends, when ctx does, or after waitLimit; the error then holds the
+// last lines of the process's log.
 func (p *process) waitReady(ctx context.Context, ready func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, waitLimit)
+	ctx, cancel := context.WithTimeoutCause(ctx, waitLimit, fmt.Errorf("not ready after %s", waitLimit))
 	defer cancel()
-	err := poll(ctx, func(ctx context.Context) error {
-		err := ready(ctx)
-		if err != nil && !p.running() {
-			return final{errors.New("it ended")}
+	// Also ends a question that somebody else on the port leaves unanswered.
+	alive, end := context.WithCancelCause(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		select {
+		case <-p.exited:
+			end(errors.New("it ended"))
+		case <-alive.Done():
 		}
-		return err
 	})
+	err := poll(alive, ready)
+	end(nil)
+	watching.Wait()
 	if err != nil {
 		return &startError{name: p.Name, log: p.Log, tail: tail(p.Log, 20), err: err}
 	}

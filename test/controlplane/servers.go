@@ -80,7 +80,7 @@ func (cp *ControlPlane) startAPIServer(ctx context.Context) error {
 			err = cp.run(ctx, apiServerName, cp.apiServerCommand(), cp.apiServerReady)
 		}
 		if err == nil {
-			return nil
+			return cp.AggregateClusterRoles(ctx)
 		}
 		if first {
 			cp.state.Port = 0
@@ -145,8 +145,9 @@ func (cp *ControlPlane) apiServerCommand() *exec.Cmd {
 	return exec.Command(cp.opts.Binaries.KubeAPIServer, append(args, cp.opts.APIServerArgs...)...)
 }
 
-// apiServerReady asks for /readyz, and for the namespace that kube-apiserver
-// itself makes after it is ready.
+// apiServerReady asks for /readyz, and for what kube-apiserver itself makes
+// soon after it is ready: the system namespaces, and how aggregated servers
+// authenticate requests.
 func (cp *ControlPlane) apiServerReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -157,6 +158,16 @@ func (cp *ControlPlane) apiServerReady(ctx context.Context) error {
 	if _, err := client.Discovery().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx); err != nil {
 		return err
 	}
-	_, err = client.CoreV1().Namespaces().Get(ctx, "default", metav1.GetOptions{})
-	return err
+	if _, err := client.CoreV1().Namespaces().Get(ctx, metav1.NamespaceDefault, metav1.GetOptions{}); err != nil {
+		return err
+	}
+	const name = "extension-apiserver-authentication"
+	auth, err := client.CoreV1().ConfigMaps(metav1.NamespaceSystem).Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	if auth.Data["requestheader-client-ca-file"] == "" {
+		return fmt.Errorf("config map %s has no front-proxy authority yet", name)
+	}
+	return nil
 }
