@@ -3,14 +3,11 @@ package controlplane
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
-	"time"
 )
 
 // KubernetesVersion is the version that hack/kubernetes builds, and that the
@@ -112,7 +109,7 @@ func buildMissing(ctx context.Context, log io.Writer, root, dir string, missing 
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("create binary cache: %w", err)
 	}
-	unlock, err := lock(ctx, log, filepath.Join(root, "_bin", "lock"))
+	unlock, err := Lock(ctx, log, filepath.Join(root, "_bin", "lock"))
 	if err != nil {
 		return err
 	}
@@ -153,35 +150,4 @@ func allCached(dir string, programs []program) bool {
 func isExecutable(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
-}
-
-// lock takes an exclusive lock on the file at path, which it creates, and
-// returns the function that gives it back. The lock also ends with the process.
-func lock(ctx context.Context, log io.Writer, path string) (unlock func(), err error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		return nil, fmt.Errorf("open lock: %w", err)
-	}
-	ticker := time.NewTicker(200 * time.Millisecond)
-	defer ticker.Stop()
-	for told := false; ; {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return func() { _ = f.Close() }, nil
-		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
-			_ = f.Close()
-			return nil, fmt.Errorf("lock %s: %w", path, err)
-		}
-		if !told {
-			told = true
-			fmt.Fprintf(log, "waiting for another process that holds %s\n", path)
-		}
-		select {
-		case <-ctx.Done():
-			_ = f.Close()
-			return nil, fmt.Errorf("lock %s: %w", path, ctx.Err())
-		case <-ticker.C:
-		}
-	}
 }

@@ -48,7 +48,7 @@ func KollectBinary(ctx context.Context, log io.Writer, race bool) (string, error
 	if err := os.MkdirAll(filepath.Dir(b.out), 0o755); err != nil {
 		return "", fmt.Errorf("create binary cache: %w", err)
 	}
-	unlock, err := lock(ctx, log, b.out+".lock")
+	unlock, err := Lock(ctx, log, b.out+".lock")
 	if err != nil {
 		return "", err
 	}

@@ -125,7 +125,7 @@ func (cp *ControlPlane) Stop() error {
 	defer cp.mu.Unlock()
 	var errs []error
 	for _, p := range slices.Backward(slices.Clone(cp.state.Processes)) {
-		errs = append(errs, cp.end(p.Name, 5*time.Second))
+		errs = append(errs, cp.end(p.Name, kollectGrace))
 	}
 	if dir := cp.state.socketDir(cp.opts.Dir); dir != "" {
 		errs = append(errs, os.RemoveAll(dir))

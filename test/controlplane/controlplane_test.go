@@ -170,3 +170,17 @@ func TestDetachedControlPlaneIsStoppedByWhoOpensIt(t *testing.T) {
 		}
 	}
 }
+
+func TestCRDsOfTheCheckoutAreEstablished(t *testing.T) {
+	root, err := Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cp := ForTest(t, Options{})
+	for range 2 { // again changes nothing
+		if err := ApplyCRDs(t.Context(), cp.Config(), filepath.Join(root, "artifacts", "crds")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cp.MustKubectl(t, "get", "kollectprofiles,kollectclusterprofiles", "--all-namespaces")
+}

@@ -63,35 +63,43 @@ func (cp *ControlPlane) startEtcd(ctx context.Context) error {
 	})
 }
 
-// startAPIServer starts kube-apiserver on the port it had. At its first start
-// that is a free port, and another one if somebody takes it meanwhile.
+// startAPIServer starts kube-apiserver on the port it had, or on a free one.
 func (cp *ControlPlane) startAPIServer(ctx context.Context) error {
-	first := cp.state.Port == 0
-	for try := 0; ; try++ {
+	if err := cp.onFreePort(ctx, &cp.state.Port, func() error {
+		if err := cp.setAdmin(); err != nil {
+			return err
+		}
+		return cp.run(ctx, apiServerName, cp.apiServerCommand(), cp.apiServerReady)
+	}); err != nil {
+		return err
+	}
+	return cp.AggregateClusterRoles(ctx)
+}
+
+// onFreePort calls start, which starts a server on *port. If that is 0 it is
+// set to a free port before, and to another one if somebody takes it meanwhile.
+func (cp *ControlPlane) onFreePort(ctx context.Context, port *int, start func() error) (err error) {
+	first := *port == 0
+	for range 5 {
 		if first {
-			port, err := cp.pickPort()
-			if err != nil {
-				return fmt.Errorf("start %s: %w", apiServerName, err)
+			if *port, err = cp.pickPort(); err != nil {
+				return err
 			}
-			cp.state.Port = port
 		}
-		err := cp.setAdmin()
-		if err == nil {
-			err = cp.run(ctx, apiServerName, cp.apiServerCommand(), cp.apiServerReady)
-		}
-		if err == nil {
-			return cp.AggregateClusterRoles(ctx)
+		if err = start(); err == nil {
+			return nil
 		}
 		if first {
-			cp.state.Port = 0
+			*port = 0
 		}
-		if try == 5 || !portTaken(err) {
+		if !portTaken(err) {
 			return err
 		}
 		if err := pause(ctx, 200*time.Millisecond); err != nil {
 			return err
 		}
 	}
+	return err
 }
 
 // run starts a process, puts it on record and waits until it is ready. One that

@@ -1,0 +1,190 @@
+package controlplane
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	applyrbacv1 "k8s.io/client-go/applyconfigurations/rbac/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+)
+
+// The API that kollect-apiserver serves.
+const (
+	KollectGroup   = "inventory.kollect.io"
+	KollectVersion = "v1alpha1"
+)
+
+// kollectUser is who kollect-apiserver is to kube-apiserver.
+const kollectUser = "kollect-apiserver"
+
+// kollectGrace is how long a kollect-apiserver may take to end.
+const kollectGrace = 15 * time.Second
+
+// KollectOptions say how a kollect-apiserver runs.
+type KollectOptions struct {
+	// Binary is the program, such as KollectBinary builds.
+	Binary string
+	// Name tells replicas apart: it names the process and its log. Default:
+	// kollect-apiserver.
+	Name string
+	// ClusterName is the cluster in what it exports. Default: development.
+	ClusterName string
+	// SinkFileRoot is the folder that file:// sinks write to. Default: export in
+	// the control plane's folder.
+	SinkFileRoot string
+	// Args are added to its flags; the last one of a name holds.
+	Args []string
+}
+
+// Kollect is a kollect-apiserver that runs beside a control plane. Stop of the
+// control plane ends it too.
+type Kollect struct {
+	cp   *ControlPlane
+	opts KollectOptions
+	port int
+}
+
+// StartKollect starts a kollect-apiserver on a loopback port of its own, with an
+// identity and a certificate of its own, and returns when it is ready. It is
+// not registered yet. On an error it does not run.
+func (cp *ControlPlane) StartKollect(ctx context.Context, o KollectOptions) (*Kollect, error) {
+	if o.Name == "" {
+		o.Name = Service
+	}
+	if o.ClusterName == "" {
+		o.ClusterName = "development"
+	}
+	if o.SinkFileRoot == "" {
+		o.SinkFileRoot = cp.path("export")
+	}
+	k := &Kollect{cp: cp, opts: o}
+	if err := k.prepare(ctx); err != nil {
+		return nil, fmt.Errorf("start %s: %w", o.Name, err)
+	}
+	if err := k.Start(ctx); err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
+// Start starts it again after Stop or Kill: its address and identity stay. It
+// does nothing if it runs.
+func (k *Kollect) Start(ctx context.Context) error {
+	k.cp.mu.Lock()
+	defer k.cp.mu.Unlock()
+	if k.cp.running(k.opts.Name) {
+		return nil
+	}
+	return k.cp.onFreePort(ctx, &k.port, func() error {
+		return k.cp.run(ctx, k.opts.Name, k.command(), k.ready)
+	})
+}
+
+// Stop ends it as an orderly shutdown does.
+func (k *Kollect) Stop() error { return k.end(kollectGrace) }
+
+// Kill ends it as a crash does.
+func (k *Kollect) Kill() error { return k.end(0) }
+
+func (k *Kollect) end(grace time.Duration) error {
+	k.cp.mu.Lock()
+	defer k.cp.mu.Unlock()
+	return k.cp.end(k.opts.Name, grace)
+}
+
+// Register has kube-apiserver serve KollectGroup from it, instead of from any
+// other, and returns when that works.
+func (k *Kollect) Register(ctx context.Context) error {
+	return RegisterAPIService(ctx, k.cp.Config(), KollectGroup, KollectVersion, k.port, k.cp.ca.certPEM)
+}
+
+// Config returns the administrator's configuration for asking it directly and
+// not through kube-apiserver.
+func (k *Kollect) Config() *rest.Config {
+	config := k.cp.Config()
+	config.Host = fmt.Sprintf("https://127.0.0.1:%d", k.port)
+	return config
+}
+
+// LogPath returns the path of its log.
+func (k *Kollect) LogPath() string { return k.cp.LogPath(k.opts.Name) }
+
+// SinkFileRoot returns the folder that file:// sinks write to.
+func (k *Kollect) SinkFileRoot() string { return k.opts.SinkFileRoot }
+
+// prepare gives it an identity, with its rights, and a serving certificate.
+func (k *Kollect) prepare(ctx context.Context) error {
+	config, err := k.cp.UserConfig(kollectUser)
+	if err != nil {
+		return err
+	}
+	if err := grantKollect(ctx, k.cp.admin); err != nil {
+		return err
+	}
+	kubeconfig, err := Kubeconfig(config)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(k.kubeconfig(), kubeconfig, 0o600); err != nil {
+		return fmt.Errorf("write kubeconfig: %w", err)
+	}
+	if err := os.MkdirAll(k.opts.SinkFileRoot, 0o755); err != nil {
+		return fmt.Errorf("create folder for sinks: %w", err)
+	}
+	serving, err := k.cp.ca.serving(ServingName)
+	if err != nil {
+		return err
+	}
+	return serving.write(k.cp.path("pki"), k.opts.Name)
+}
+
+func (k *Kollect) kubeconfig() string { return k.cp.path("pki", k.opts.Name+".kubeconfig") }
+
+func (k *Kollect) command() *exec.Cmd {
+	pki := func(name string) string { return filepath.Join(k.cp.opts.Dir, "pki", name) }
+	args := []string{
+		"--kubeconfig=" + k.kubeconfig(),
+		"--authentication-kubeconfig=" + k.kubeconfig(),
+		"--authorization-kubeconfig=" + k.kubeconfig(),
+		"--bind-address=127.0.0.1",
+		"--secure-port=" + strconv.Itoa(k.port),
+		"--tls-cert-file=" + pki(k.opts.Name+".crt"),
+		"--tls-private-key-file=" + pki(k.opts.Name+".key"),
+		"--cluster-name=" + k.opts.ClusterName,
+		"--sink-file-root=" + k.opts.SinkFileRoot,
+		"--leader-elect=true",
+	}
+	return exec.Command(k.opts.Binary, append(args, k.opts.Args...)...)
+}
+
+func (k *Kollect) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	client, err := kubernetes.NewForConfig(k.Config())
+	if err != nil {
+		return err
+	}
+	return client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()
+}
+
+// grantKollect binds kollectUser to every right.
+func grantKollect(ctx context.Context, config *rest.Config) error {
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	binding := applyrbacv1.ClusterRoleBinding("kollect-apiserver-development").
+		WithRoleRef(applyrbacv1.RoleRef().
+			WithAPIGroup(rbacv1.GroupName).WithKind("ClusterRole").WithName("cluster-admin")).
+		WithSubjects(applyrbacv1.Subject().
+			WithAPIGroup(rbacv1.GroupName).WithKind(rbacv1.UserKind).WithName(kollectUser))
+	_, err = client.RbacV1().ClusterRoleBindings().Apply(ctx, binding, applyOptions())
+	return err
+}
