@@ -145,7 +145,7 @@ func (p *process) waitReady(ctx context.Context, ready func(context.Context) err
 	end(nil)
 	watching.Wait()
 	if err != nil {
-		return &startError{name: p.Name, log: p.Log, tail: tail(p.Log, 20), err: err}
+		return &startError{name: p.Name, log: p.Log, tail: Tail(p.Log, 20), err: err}
 	}
 	return nil
 }
@@ -169,8 +169,8 @@ func portTaken(err error) bool {
 	return errors.As(err, &start) && strings.Contains(start.tail, "address already in use")
 }
 
-// tail returns the last n lines of a file, or why it cannot be read.
-func tail(path string, n int) string {
+// Tail returns the last n lines of a file, or why it cannot be read.
+func Tail(path string, n int) string {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return err.Error()

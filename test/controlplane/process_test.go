@@ -85,7 +85,7 @@ func TestStopKillsWhatDoesNotEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := p.waitReady(t.Context(), func(context.Context) error {
-		if tail(log, 1) != "ready" {
+		if Tail(log, 1) != "ready" {
 			return errors.New("not ready")
 		}
 		return nil

@@ -19,7 +19,7 @@ func ForTest(t testing.TB, o Options) *ControlPlane {
 	t.Cleanup(func() {
 		if t.Failed() {
 			for _, p := range cp.Processes() {
-				t.Logf("the end of the log of %s:\n%s", p.Name, tail(p.Log, 30))
+				t.Logf("the end of the log of %s:\n%s", p.Name, Tail(p.Log, 30))
 			}
 		}
 		if err := cp.Stop(); err != nil {

@@ -1,0 +1,66 @@
+// Command dev runs the development control plane of this checkout: etcd,
+// kube-apiserver and kollect-apiserver, in the background, with everything of
+// it in _run. `make up` and `make down` call it.
+//
+// It never touches a process, a cluster or a kubeconfig that it did not make.
+// Its invariant: after up, either all of the control plane runs and works, or
+// nothing of it runs; after down nothing of it runs.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"kollect.io/kollect/test/controlplane"
+)
+
+const usage = "usage: dev up | down"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Stdout, os.Args[1:]); err != nil {
+		fmt.Fprintf(os.Stderr, "%v\n", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, out io.Writer, args []string) error {
+	if len(args) != 1 {
+		return errors.New(usage)
+	}
+	root, err := controlplane.Root()
+	if err != nil {
+		return err
+	}
+	d := &dev{root: root, dir: filepath.Join(root, "_run"), out: out}
+	command := map[string]func(context.Context) error{"up": d.up, "down": d.down}[args[0]]
+	if command == nil {
+		return errors.New(usage)
+	}
+	// One of them at a time; not in _run, which down removes.
+	if err := os.MkdirAll(filepath.Join(root, "_bin"), 0o755); err != nil {
+		return err
+	}
+	unlock, err := controlplane.Lock(ctx, out, filepath.Join(root, "_bin", "dev.lock"))
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return command(ctx)
+}
+
+// dev is the development control plane of the checkout at root, in dir.
+type dev struct {
+	root, dir string
+	out       io.Writer
+}
+
+func (d *dev) say(format string, args ...any) { fmt.Fprintf(d.out, format+"\n", args...) }
