@@ -54,6 +54,7 @@ type Attribute struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self.startsWith('{') && self.endsWith('}')",message="must be one expression in braces, such as {.spec.replicas}"
 	JSONPath string `json:"jsonPath,omitempty"`
 	// Type is what the expression must return.
 	// +optional
