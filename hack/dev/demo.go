@@ -157,8 +157,11 @@ func (d *demonstration) files(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("show the exported files: %w", err)
 	}
-	latest := filepath.Join(d.exports, "lake", "inventory", "cluster=demo", "ns=team-a", "name=apps", "_latest.json")
-	content, err := os.ReadFile(latest)
+	latest, err := filepath.Glob(filepath.Join(d.exports, "lake", "inventory", "*", "ns=team-a", "name=apps", "_latest.json"))
+	if err != nil || len(latest) != 1 {
+		return fmt.Errorf("find the pointer to the current snapshot: %d files (%w)", len(latest), err)
+	}
+	content, err := os.ReadFile(latest[0])
 	if err != nil {
 		return fmt.Errorf("show the pointer to the current snapshot: %w", err)
 	}
