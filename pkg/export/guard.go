@@ -1,0 +1,28 @@
+package export
+
+import "time"
+
+const (
+	// guardRows is how many rows a destination must hold for the guard to care.
+	guardRows = 100
+	// guardWait bounds how long the guard waits for a second snapshot to agree.
+	minGuardWait = 5 * time.Second
+	maxGuardWait = 30 * time.Second
+)
+
+// guard holds back an export that would remove most of what is there, until a
+// complete snapshot says the same some time later.
+type guard struct{ since time.Time }
+
+// until returns when the request may be exported. The zero time is now.
+func (g *guard) until(held int64, r Request) time.Time {
+	removed := held - int64(r.Snapshot.Len())
+	if held <= guardRows || removed <= held/2 {
+		*g = guard{}
+		return time.Time{}
+	}
+	if g.since.IsZero() {
+		g.since = r.Now
+	}
+	return g.since.Add(min(max(r.Settings.MinWriteInterval, minGuardWait), maxGuardWait))
+}
