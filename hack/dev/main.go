@@ -20,7 +20,7 @@ import (
 	"kollect.io/kollect/test/controlplane"
 )
 
-const usage = "usage: dev up | down"
+const usage = "usage: dev up | down | binaries"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -41,7 +41,11 @@ func run(ctx context.Context, out io.Writer, args []string) error {
 		return err
 	}
 	d := &dev{root: root, dir: filepath.Join(root, "_run"), out: out}
-	command := map[string]func(context.Context) error{"up": d.up, "down": d.down}[args[0]]
+	command := map[string]func(context.Context) error{
+		"up":       d.up,
+		"down":     d.down,
+		"binaries": d.binaries,
+	}[args[0]]
 	if command == nil {
 		return errors.New(usage)
 	}
@@ -64,3 +68,9 @@ type dev struct {
 }
 
 func (d *dev) say(format string, args ...any) { fmt.Fprintf(d.out, format+"\n", args...) }
+
+// binaries finds or builds what a control plane runs, and no more.
+func (d *dev) binaries(ctx context.Context) error {
+	_, err := controlplane.Binaries(ctx, d.out)
+	return err
+}

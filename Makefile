@@ -1,0 +1,47 @@
+# Everything is a script or a Go program; this is the list of them.
+.DEFAULT_GOAL := help
+.PHONY: help demo up down build test verify generate bench
+
+help: ## this list
+	@echo 'Kollect: live snapshots of Kubernetes resources, as an API and as files.'
+	@echo
+	@echo 'To see it work:   make demo, later make down'
+	@echo 'To work on it:    make up, then KUBECONFIG=_run/kubeconfig; after a change make down up'
+	@echo 'Before a commit:  make verify test'
+	@echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo 'It needs Go and git; make test also a C compiler. Needed programs of Kubernetes are'
+	@echo 'built once into _bin (some minutes), unless they are on PATH or in KUBEBUILDER_ASSETS.'
+
+demo: _bin/dev ## start a control plane, fill it with samples and show what Kollect makes of them
+	@_bin/dev demo
+
+up: _bin/dev ## start etcd, kube-apiserver and kollect-apiserver in the background, in _run
+	@_bin/dev up
+
+down: _bin/dev ## end what up or demo started, and remove _run
+	@_bin/dev down
+
+build: require-go ## build the commands into _bin
+	go build -o _bin/ ./cmd/...
+
+test: ## run every test, race detector on, a real control plane included
+	@hack/test.sh
+
+verify: ## gofmt, vet, staticcheck, logcheck, govulncheck, generated code, tidy modules
+	@hack/verify.sh
+
+generate: require-go ## after a change of pkg/apis: deep copies, clients, OpenAPI and CRDs
+	@hack/update-codegen.sh
+
+bench: _bin/dev ## ratios beside their yardsticks, for benchstat; BENCH_OBJECTS=100000
+	@_bin/dev binaries
+	go test -run='^$$' -bench=. -benchtime=1x -timeout=60m ./test/bench/...
+
+.PHONY: _bin/dev require-go
+_bin/dev: require-go
+	@go build -o $@ ./hack/dev
+
+require-go:
+	@command -v go >/dev/null || { echo 'go is missing: install Go 1.26 or later and put it on PATH' >&2; exit 1; }

@@ -1,0 +1,66 @@
+# Sourced by the scripts here; it runs nothing.
+
+# need COMMAND PACKAGE...: returns if the command is there. Root gets it from
+# Debian's packages; anybody else is told in one line what is missing.
+need() {
+  local command="$1"
+  shift
+  if command -v "${command}" >/dev/null; then
+    return
+  fi
+  install_packages "${command}" "$@"
+}
+
+# need_go: Go itself is not installed by anything here.
+need_go() {
+  if ! command -v go >/dev/null; then
+    echo "go is missing: install Go 1.26 or later and put it on PATH" >&2
+    exit 1
+  fi
+}
+
+# need_cc: the race detector needs cgo, and so a C compiler with its headers.
+need_cc() {
+  local cc
+  cc="$(go env CC)"
+  if ! echo '#include <stdlib.h>' | ${cc} -E - >/dev/null 2>&1; then
+    install_packages "a C compiler (${cc}, for the race detector)" gcc libc6-dev
+  fi
+}
+
+install_packages() {
+  local what="$1"
+  shift
+  if [[ "$(id -u)" == 0 ]] && command -v apt-get >/dev/null; then
+    echo "${what} is missing: installing $*"
+    if apt-get update -qq >/dev/null &&
+      DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null; then
+      return
+    fi
+  fi
+  echo "${what} is missing: apt-get install $*" >&2
+  exit 1
+}
+
+# modules prints the folder of each Go module of the checkout, the product's first.
+modules() {
+  git ls-files --cached --others --exclude-standard -- go.mod '*/go.mod' |
+    sed -e 's|/go.mod$||' -e 's|^go.mod$|.|' | sort
+}
+
+# has FOLDER PATTERN...: whether the module in the folder has such files of its own.
+has() {
+  local dir="$1" nested
+  shift
+  local exclude=()
+  while read -r nested; do
+    if [[ "${nested}" != "${dir}" && ("${dir}" == . || "${nested}" == "${dir}"/*) ]]; then
+      exclude+=(":(exclude)${nested}")
+    fi
+  done < <(modules)
+  local pattern patterns=()
+  for pattern in "$@"; do
+    patterns+=("${dir}/${pattern}")
+  done
+  [[ -n "$(git ls-files --cached --others --exclude-standard -- "${patterns[@]}" "${exclude[@]}" | head -n 1)" ]]
+}
