@@ -1,5 +1,10 @@
 package inventory
 
+import (
+	"slices"
+	"strings"
+)
+
 // ColumnType is the type of a promoted attribute.
 type ColumnType string
 
@@ -15,4 +20,40 @@ const (
 type Column struct {
 	Name string
 	Type ColumnType
+}
+
+// updateColumns takes the union of the targets' columns; where two disagree on
+// a type the column is a string.
+func (inv *inventory) updateColumns(tx *Tx) {
+	if !inv.columnsChanged {
+		return
+	}
+	inv.columnsChanged = false
+	var columns []Column
+	for _, ref := range inv.def.Targets {
+		columns = append(columns, tx.store.targets[ref].columns...)
+	}
+	columns = mergeColumns(columns)
+	if slices.Equal(columns, inv.def.Columns) {
+		return
+	}
+	def := *inv.def
+	def.Columns = columns
+	inv.def = &def
+	inv.headChanged = true
+}
+
+func mergeColumns(columns []Column) []Column {
+	slices.SortStableFunc(columns, func(a, b Column) int { return strings.Compare(a.Name, b.Name) })
+	merged := columns[:0]
+	for _, c := range columns {
+		last := len(merged) - 1
+		switch {
+		case last < 0 || merged[last].Name != c.Name:
+			merged = append(merged, c)
+		case merged[last].Type != c.Type:
+			merged[last].Type = ColumnString
+		}
+	}
+	return merged
 }

@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -26,34 +27,30 @@ type Event struct {
 	HeadBefore, HeadAfter *Head
 }
 
-// Commit is a set of events that were published together, in the order of their
-// versions. **Its events never change.**
-type Commit struct {
-	// Version is that of the last event.
-	Version uint64
-	Events  []Event
-
-	time    time.Time
-	next    *Commit
-	ready   chan struct{} // closed when next is set
+// commit is the place in history after the events of one Update. What comes
+// after it is set once, before ready is closed, and never changes.
+type commit struct {
+	version uint64
 	expired chan struct{} // closed when the commit is no longer kept
+	ready   chan struct{} // closed when next is set
+
+	next   *commit
+	events []Event   // from here to next, by version
+	time   time.Time // when next was made
 }
 
-func newCommit(version uint64, events []Event, now time.Time) *Commit {
-	return &Commit{
-		Version: version, Events: events, time: now,
-		ready: make(chan struct{}), expired: make(chan struct{}),
-	}
+func newCommit(version uint64) *commit {
+	return &commit{version: version, ready: make(chan struct{}), expired: make(chan struct{})}
 }
 
-// history keeps the newest commits, and states that somebody asked to keep.
+// history keeps the newest events, and states that somebody asked to keep.
 type history struct {
 	options Options
 
-	mu      sync.Mutex // guards what follows
-	commits []*Commit  // the oldest first; never empty
-	events  int
-	states  []heldState // the oldest first
+	mu      sync.Mutex  // guards what follows
+	commits []*commit   // the oldest first; never empty
+	events  int         // between the commits
+	states  []heldState // the first held first
 }
 
 type heldState struct {
@@ -61,37 +58,42 @@ type heldState struct {
 	until time.Time
 }
 
-func newHistory(options Options, state *State, now time.Time) *history {
-	return &history{options: options, commits: []*Commit{newCommit(state.Version, nil, now)}}
+func newHistory(options Options, version uint64) *history {
+	return &history{options: options, commits: []*commit{newCommit(version)}}
 }
 
-func (h *history) append(events []Event, state *State, now time.Time) {
+// append publishes the state that the events led to. Who sees the state finds
+// its version here, and who sees the events finds a state that has them.
+func (s *Store) append(events []Event, state *State, now time.Time) {
+	h := s.history
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	s.state.Store(state)
 	last := h.commits[len(h.commits)-1]
-	last.next = newCommit(state.Version, events, now)
+	last.next, last.events, last.time = newCommit(state.Version), events, now
 	close(last.ready)
 	h.commits = append(h.commits, last.next)
 	h.events += len(events)
 	h.trim(now)
 }
 
-// trim forgets commits and states beyond the limits, but never the last commit:
-// followers wait there.
+// trim forgets events and states beyond the limits, but never the last commit's
+// events: those who waited for them have not read them yet.
 func (h *history) trim(now time.Time) {
 	old := 0
-	for old < len(h.commits)-1 && (h.events > h.options.HistoryEvents || now.Sub(h.commits[old].time) > h.options.HistoryAge) {
-		h.events -= len(h.commits[old].Events)
+	for old < len(h.commits)-2 && (h.events > h.options.HistoryEvents || now.Sub(h.commits[old].time) > h.options.HistoryAge) {
+		h.events -= len(h.commits[old].events)
 		close(h.commits[old].expired)
+		h.commits[old] = nil
 		old++
 	}
-	h.commits = slices.Delete(h.commits, 0, old)
+	h.commits = h.commits[old:] // append makes room, without what was dropped
 	h.trimStates(now)
 }
 
 func (h *history) trimStates(now time.Time) {
-	old := max(0, len(h.states)-h.options.HistoryStates)
-	for old < len(h.states) && now.After(h.states[old].until) {
+	old := 0
+	for old < len(h.states) && (len(h.states)-old > h.options.HistoryStates || now.After(h.states[old].until)) {
 		old++
 	}
 	h.states = slices.Delete(h.states, 0, old)
@@ -121,6 +123,7 @@ func (s *Store) At(version uint64) (*State, error) {
 	h := s.history
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.trimStates(s.now())
 	for _, held := range h.states {
 		if held.state.Version == version {
 			return held.state, nil
@@ -148,9 +151,10 @@ func (s *Store) Wait(ctx context.Context, version uint64) (*State, error) {
 }
 
 // Cursor follows a store from one version on. It is not safe for concurrent
-// use.
+// use. It keeps the events that it has not read in memory: drop it when Expired
+// is closed.
 type Cursor struct {
-	commit *Commit // the last that was consumed
+	commit *commit // the last that was consumed
 	after  uint64
 }
 
@@ -161,20 +165,19 @@ func (s *Store) Follow(version uint64) (*Cursor, error) {
 	h := s.history
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if version > h.commits[len(h.commits)-1].Version {
-		return nil, ErrFuture
-	}
-	i, exact := slices.BinarySearchFunc(h.commits, version, func(c *Commit, v uint64) int {
-		return compareVersions(c.Version, v)
+	i, exact := slices.BinarySearchFunc(h.commits, version, func(c *commit, v uint64) int {
+		return cmp.Compare(c.version, v)
 	})
-	if exact {
+	switch {
+	case exact:
 		return &Cursor{commit: h.commits[i], after: version}, nil
-	}
-	if i == 0 {
+	case i == len(h.commits):
+		return nil, ErrFuture
+	case i == 0:
 		return nil, ErrExpired
 	}
-	_, issued := slices.BinarySearchFunc(h.commits[i].Events, version, func(e Event, v uint64) int {
-		return compareVersions(e.Version, v)
+	_, issued := slices.BinarySearchFunc(h.commits[i-1].events, version, func(e Event, v uint64) int {
+		return cmp.Compare(e.Version, v)
 	})
 	if !issued {
 		return nil, ErrExpired
@@ -182,32 +185,23 @@ func (s *Store) Follow(version uint64) (*Cursor, error) {
 	return &Cursor{commit: h.commits[i-1], after: version}, nil
 }
 
-func compareVersions(a, b uint64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
-}
-
-// Ready is closed when Next has a commit to return.
+// Ready is closed when Next has events to return.
 func (c *Cursor) Ready() <-chan struct{} { return c.commit.ready }
 
 // Expired is closed when the follower has fallen too far behind and must start
-// anew. Those who wait at the end do not expire.
+// anew. Those who wait for the next event, however long, do not expire.
 func (c *Cursor) Expired() <-chan struct{} { return c.commit.expired }
 
-// Next returns the next commit's events, less those that the cursor started
-// after, and the commit's version. Call it once Ready is closed.
+// Next returns the events of the next Update, less those that the cursor
+// started after, and the version of the state that they led to. It waits until
+// Ready is closed. The events are shared: they must not be changed.
 func (c *Cursor) Next() (events []Event, version uint64) {
 	<-c.commit.ready
+	events = c.commit.events
 	c.commit = c.commit.next
-	events = c.commit.Events
 	for len(events) > 0 && events[0].Version <= c.after {
 		events = events[1:]
 	}
-	c.after = c.commit.Version
-	return events, c.commit.Version
+	c.after = c.commit.version
+	return events, c.commit.version
 }

@@ -2,7 +2,6 @@ package inventory
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -29,17 +28,21 @@ type Inventory struct {
 
 // inventory is the writer's view of an inventory.
 type inventory struct {
-	def     *Inventory
-	keyer   keyer
-	root    *node
-	head    *Head
-	targets targetStates
-	status  Status
-	kinds   map[groupKind]int
-	hidden  map[Key][]*Row // rows that dedupe hides behind another
+	def      *Inventory
+	position string // of def.Ref
+	keyer    keyer
+	root     *node
+	head     *Head
+	targets  targetStates
+	status   Status
+	kinds    map[groupKind]int
+	hidden   map[Key][]*Row // rows that dedupe hides behind another
 
-	pending        map[Key]*Row // edits of this transaction; nil removes
+	// What the transaction has changed.
+	edits          []edit       // in order of arrival, which Version counts
+	shown          map[Key]*Row // edits of dedupe instead; nil removes
 	rowsChanged    bool
+	kindsChanged   bool
 	headChanged    bool
 	columnsChanged bool
 	touched        bool
@@ -54,16 +57,22 @@ func (tx *Tx) SetInventory(def Inventory) {
 	slices.SortFunc(def.Targets, TargetRef.Compare)
 	def.Targets = slices.Compact(def.Targets)
 	old := tx.store.inventories[def.Ref]
+	var status Status
 	if old != nil && (old.def.Cluster != def.Cluster || old.def.Dedupe != def.Dedupe || old.def.UID != def.UID) {
 		tx.RemoveInventory(def.Ref) // its rows change their keys
+		if old.def.UID == def.UID {
+			status = old.status
+		}
 		old = nil
 	}
 	inv := old
 	if inv == nil {
 		inv = &inventory{
-			def:   &Inventory{Ref: def.Ref},
-			keyer: newKeyer(def.Cluster, def.Ref, def.Dedupe),
-			kinds: map[groupKind]int{},
+			def:      &Inventory{Ref: def.Ref},
+			position: def.Ref.position(),
+			keyer:    newKeyer(def.Cluster, def.Ref, def.Dedupe),
+			status:   status,
+			kinds:    map[groupKind]int{},
 		}
 		tx.store.inventories[def.Ref] = inv
 	} else if def.SpecGeneration == old.def.SpecGeneration && slices.Equal(def.Targets, old.def.Targets) {
@@ -127,7 +136,7 @@ func (tx *Tx) RemoveInventory(ref Ref) {
 		tx.inventories = slices.DeleteFunc(tx.inventories, func(other *inventory) bool { return other == inv })
 	}
 	delete(tx.store.inventories, ref)
-	tx.store.snapshots.Delete(ref.position())
+	tx.store.snapshots.Delete(inv.position)
 }
 
 // SetStatus sets what others know of the inventory. It does nothing if there is
@@ -137,113 +146,92 @@ func (tx *Tx) SetStatus(ref Ref, status Status) {
 	if inv == nil || inv.status.equal(status) {
 		return
 	}
+	status.Sinks, status.Conditions = slices.Clone(status.Sinks), slices.Clone(status.Conditions)
 	inv.status = status
 	inv.headChanged = true
 	tx.touchInventory(inv)
 }
 
-func (s Status) equal(other Status) bool {
-	return s.Generation == other.Generation && slices.Equal(s.Sinks, other.Sinks) && slices.Equal(s.Conditions, other.Conditions)
-}
-
 // replace notes that a target's row changed from before to after; nil is none.
 func (inv *inventory) replace(before, after *Row) {
-	if inv.pending == nil {
-		inv.pending = map[Key]*Row{}
-	}
-	switch {
-	case inv.keyer.dedupe == ByResourceUID:
+	if inv.keyer.dedupe == ByResourceUID {
 		inv.replaceDeduped(before, after)
-	case after != nil:
-		key := inv.keyer.key(after)
-		if before != nil {
-			if old := inv.keyer.key(before); old != key {
-				inv.pending[old] = nil
-			}
-		}
-		inv.pending[key] = after
-	default:
-		inv.pending[inv.keyer.key(before)] = nil
+		return
 	}
-}
-
-// replaceDeduped keeps the last row in row order and hides the others.
-func (inv *inventory) replaceDeduped(before, after *Row) {
-	if before != nil {
-		key := inv.keyer.key(before)
-		sameTarget := func(r *Row) bool { return *r.target == *before.target }
-		if current := inv.current(key); current != nil && sameTarget(current) {
-			inv.pending[key] = nil
-		} else {
-			inv.hide(key, slices.DeleteFunc(slices.Clone(inv.hidden[key]), sameTarget))
-		}
-		inv.show(key)
+	if before != nil && (after == nil || before.namespace != after.namespace || before.Name() != after.Name()) {
+		inv.edit(inv.keyer.key(before), nil)
 	}
 	if after != nil {
-		key := inv.keyer.key(after)
-		inv.hide(key, append(slices.Clone(inv.hidden[key]), after))
-		inv.show(key)
+		inv.edit(inv.keyer.key(after), after)
 	}
 }
 
-// show makes the last of the rows of key in row order the current one.
-func (inv *inventory) show(key Key) {
-	rows := inv.hidden[key]
-	if current := inv.current(key); current != nil {
-		rows = append(slices.Clone(rows), current)
-	}
-	if len(rows) == 0 {
-		return
-	}
-	last := slices.MaxFunc(rows, func(a, b *Row) int { return a.Identity().Compare(b.Identity()) })
-	inv.pending[key] = last
-	inv.hide(key, slices.DeleteFunc(slices.Clone(rows), func(r *Row) bool { return r == last }))
+func (inv *inventory) edit(key Key, row *Row) {
+	inv.edits = append(inv.edits, edit{Key: key, Row: row, Version: uint64(len(inv.edits))})
 }
 
-func (inv *inventory) hide(key Key, rows []*Row) {
-	if len(rows) == 0 {
-		delete(inv.hidden, key)
-		return
+// takeEdits returns the transaction's edits ordered by key, the last of each.
+func (inv *inventory) takeEdits() []edit {
+	for key, row := range inv.shown {
+		inv.edit(key, row)
 	}
-	if inv.hidden == nil {
-		inv.hidden = map[Key][]*Row{}
+	edits := inv.edits
+	slices.SortFunc(edits, func(a, b edit) int {
+		return cmp.Or(a.Key.Compare(b.Key), cmp.Compare(a.Version, b.Version))
+	})
+	last := edits[:0]
+	for i, e := range edits {
+		if i+1 == len(edits) || edits[i+1].Key != e.Key {
+			last = append(last, e)
+		}
 	}
-	inv.hidden[key] = rows
+	return last
 }
 
-// current returns the row of key as of the pending edits.
-func (inv *inventory) current(key Key) *Row {
-	if row, ok := inv.pending[key]; ok {
-		return row
+// dropEdits makes room for the next transaction's edits.
+func (inv *inventory) dropEdits() {
+	const keep = 64
+	if cap(inv.edits) > keep {
+		inv.edits, inv.shown = nil, nil
 	}
-	e, _ := inv.root.get(key)
-	return e.Row
+	clear(inv.shown)
+	clear(inv.edits)
+	inv.edits = inv.edits[:0]
 }
 
 // commitRows makes the pending edits and appends their events.
 func (inv *inventory) commitRows(tx *Tx, events []Event) []Event {
-	keys := slices.SortedFunc(maps.Keys(inv.pending), Key.Compare)
-	edits := make([]edit, 0, len(keys))
-	for _, key := range keys {
-		row := inv.pending[key]
-		before, _ := inv.root.get(key)
-		if before.Row == row || before.Row != nil && row != nil && before.Row.hash == row.hash {
+	edits := inv.takeEdits()
+	changed := edits[:0]
+	events = slices.Grow(events, len(edits)+1)
+	for _, e := range edits {
+		before, _ := inv.root.get(e.Key)
+		if before.Row == e.Row || before.Row != nil && e.Row != nil && before.Row.hash == e.Row.hash {
 			continue
 		}
-		after := Entry{Key: key, Row: row, Version: tx.nextVersion()}
-		edits = append(edits, after)
-		inv.countKind(before.Row, -1)
-		inv.countKind(row, 1)
-		event := Event{Version: after.Version, Inventory: inv.def, Before: before}
-		if row != nil {
-			event.After = after
+		e.Version = tx.nextVersion()
+		changed = append(changed, e)
+		inv.countKinds(before.Row, e.Row)
+		event := Event{Version: e.Version, Inventory: inv.def, Before: before}
+		if e.Row != nil {
+			event.After = e
 		}
 		events = append(events, event)
 	}
-	inv.pending = nil
-	inv.rowsChanged = len(edits) > 0
-	inv.root = inv.root.apply(edits, 0)
+	inv.rowsChanged = len(changed) > 0
+	inv.root = inv.root.apply(changed, 0)
+	inv.dropEdits()
 	return events
+}
+
+// countKinds notes that a row changed from before to after; nil is none.
+func (inv *inventory) countKinds(before, after *Row) {
+	if before != nil && after != nil && before.resource == after.resource {
+		return
+	}
+	inv.kindsChanged = true
+	inv.countKind(before, -1)
+	inv.countKind(after, 1)
 }
 
 func (inv *inventory) countKind(row *Row, by int) {
@@ -259,9 +247,6 @@ func (inv *inventory) countKind(row *Row, by int) {
 
 // commitHead publishes the inventory's new snapshot and appends its event.
 func (inv *inventory) commitHead(tx *Tx, events []Event) []Event {
-	if inv.columnsChanged {
-		inv.updateColumns(tx)
-	}
 	if !inv.rowsChanged && !inv.headChanged {
 		return events
 	}
@@ -270,14 +255,17 @@ func (inv *inventory) commitHead(tx *Tx, events []Event) []Event {
 		head.Observed, head.Kinds = inv.head.Observed, inv.head.Kinds
 	}
 	if inv.rowsChanged {
-		head.Observed, head.Kinds = tx.now, inv.kindCounts()
+		head.Observed = tx.now
+	}
+	if inv.kindsChanged {
+		head.Kinds = inv.kindCounts()
 	}
 	snapshot := &Snapshot{inventory: inv.def, root: inv.root, head: head}
 	head.Hash = snapshot.Hash()
 	events = append(events, Event{Version: head.Version, Inventory: inv.def, HeadBefore: inv.head, HeadAfter: head})
 	inv.head = head
-	inv.rowsChanged, inv.headChanged = false, false
-	tx.store.snapshots.Set(inv.def.position(), snapshot)
+	inv.rowsChanged, inv.kindsChanged, inv.headChanged = false, false, false
+	tx.store.snapshots.Set(inv.position, snapshot)
 	return events
 }
 
@@ -290,37 +278,4 @@ func (inv *inventory) kindCounts() []KindCount {
 		return cmp.Or(strings.Compare(a.Group, b.Group), strings.Compare(a.Kind, b.Kind))
 	})
 	return counts
-}
-
-// updateColumns takes the union of the targets' columns; where two disagree on
-// a type the column is a string.
-func (inv *inventory) updateColumns(tx *Tx) {
-	inv.columnsChanged = false
-	var columns []Column
-	for _, ref := range inv.def.Targets {
-		columns = append(columns, tx.store.targets[ref].columns...)
-	}
-	columns = mergeColumns(columns)
-	if slices.Equal(columns, inv.def.Columns) {
-		return
-	}
-	def := *inv.def
-	def.Columns = columns
-	inv.def = &def
-	inv.headChanged = true
-}
-
-func mergeColumns(columns []Column) []Column {
-	slices.SortStableFunc(columns, func(a, b Column) int { return strings.Compare(a.Name, b.Name) })
-	merged := columns[:0]
-	for _, c := range columns {
-		last := len(merged) - 1
-		switch {
-		case last < 0 || merged[last].Name != c.Name:
-			merged = append(merged, c)
-		case merged[last].Type != c.Type:
-			merged[last].Type = ColumnString
-		}
-	}
-	return merged
 }

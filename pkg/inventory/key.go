@@ -55,8 +55,11 @@ func ParseKey(s string) (Key, bool) {
 // Compare orders keys by their bytes.
 func (k Key) Compare(other Key) int { return bytes.Compare(k[:], other[:]) }
 
-// bit returns the i-th bit from the left.
-func (k Key) bit(i int) byte { return k[i>>3] >> (7 - i&7) & 1 }
+// digit returns the i-th digit from the left, of digitBits bits.
+func (k Key) digit(i int) int {
+	const perByte = 8 / digitBits
+	return int(k[i/perByte]>>(8-digitBits-i%perByte*digitBits)) & (fanout - 1)
+}
 
 // Dedupe says when rows of several targets collapse into one (ADR-0305).
 type Dedupe bool

@@ -74,7 +74,7 @@ type Row struct {
 	uidAt     uint32
 	labelsAt  uint32
 	attrsAt   uint32
-	created   int64 // Unix seconds
+	created   int64 // Unix seconds; those of the zero time when there is none
 	hash      RowHash
 }
 
@@ -96,28 +96,25 @@ type RowContent struct {
 
 // NewRow returns the row of the given content.
 func NewRow(c RowContent) *Row {
-	labels := appendLabels(nil, c.Labels)
-	attributes := c.Attributes
-	if len(attributes) == 0 {
-		attributes = []byte("{}")
+	var scratch [1024]byte
+	data := append(scratch[:0], c.Name...)
+	data = append(data, c.UID...)
+	labelsAt := len(data)
+	data = appendLabels(data, c.Labels)
+	attrsAt := len(data)
+	if len(c.Attributes) == 0 {
+		data = append(data, "{}"...)
 	}
-	var data strings.Builder
-	data.Grow(len(c.Name) + len(c.UID) + len(labels) + len(attributes))
-	data.WriteString(c.Name)
-	data.WriteString(c.UID)
-	data.Write(labels)
-	data.Write(attributes)
+	data = append(data, c.Attributes...)
 	r := &Row{
 		resource:  c.Resource,
 		target:    c.Target,
 		namespace: c.Namespace,
-		data:      data.String(),
+		data:      string(data),
 		uidAt:     uint32(len(c.Name)),
-		labelsAt:  uint32(len(c.Name) + len(c.UID)),
-		attrsAt:   uint32(len(c.Name) + len(c.UID) + len(labels)),
-	}
-	if !c.Created.IsZero() {
-		r.created = c.Created.Unix()
+		labelsAt:  uint32(labelsAt),
+		attrsAt:   uint32(attrsAt),
+		created:   c.Created.Unix(),
 	}
 	r.hash = r.digest()
 	return r
@@ -125,7 +122,8 @@ func NewRow(c RowContent) *Row {
 
 // digest covers all of the content, each part with its length before it.
 func (r *Row) digest() RowHash {
-	buf := make([]byte, 0, 256+len(r.data))
+	var scratch [1024]byte
+	buf := scratch[:0]
 	for _, part := range [...]string{
 		r.resource.Group, r.resource.Version, r.resource.Resource, r.resource.Kind,
 		r.target.Namespace, r.target.Name, r.namespace,
@@ -160,9 +158,6 @@ func (r *Row) UID() string { return r.data[r.uidAt:r.labelsAt] }
 
 // Created is the object's creation time in UTC, or zero if it has none.
 func (r *Row) Created() time.Time {
-	if r.created == 0 {
-		return time.Time{}
-	}
 	return time.Unix(r.created, 0).UTC()
 }
 
@@ -183,7 +178,8 @@ func (r *Row) Identity() RowIdentity {
 }
 
 func appendLabels(buf []byte, labels map[string]string) []byte {
-	keys := make([]string, 0, len(labels))
+	var scratch [16]string
+	keys := scratch[:0]
 	for k := range labels {
 		keys = append(keys, k)
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"iter"
+	"slices"
 	"time"
 )
 
@@ -16,7 +17,7 @@ type ContentHash [sha256.Size]byte
 func (h ContentHash) String() string { return "sha256:" + hex.EncodeToString(h[:]) }
 
 // emptyHash is the content hash of a snapshot without rows.
-var emptyHash = ContentHash(sha256.Sum256([]byte{0}))
+var emptyHash = ContentHash(sha256.Sum256([]byte{leafMark}))
 
 // Snapshot is what an inventory held at one version of its store.
 //
@@ -59,6 +60,13 @@ func (s *Snapshot) From(key Key) iter.Seq[Entry] {
 	return func(yield func(Entry) bool) { s.root.ascend(0, key, yield) }
 }
 
+// Entries yields the entries in the order of their keys without copying them,
+// for those who keep a million of them in another order. **They must not be
+// changed.**
+func (s *Snapshot) Entries() iter.Seq[*Entry] {
+	return func(yield func(*Entry) bool) { s.root.visit(yield) }
+}
+
 // Change is how one row differs between two snapshots: Before is zero when it
 // was added, After when it was removed.
 type Change struct {
@@ -77,7 +85,8 @@ func Diff(before, after *Snapshot) iter.Seq[Change] {
 		b = after.root
 	}
 	return func(yield func(Change) bool) {
-		diffNodes(a, b, func(before, after Entry) bool { return yield(Change{before, after}) })
+		d := differ{yield: func(before, after Entry) bool { return yield(Change{before, after}) }}
+		d.diff(a, b)
 	}
 }
 
@@ -128,6 +137,25 @@ type Status struct {
 	Generation int64
 	Sinks      []SinkState
 	Conditions []Condition
+}
+
+func (s Status) equal(other Status) bool {
+	return s.Generation == other.Generation &&
+		slices.EqualFunc(s.Sinks, other.Sinks, SinkState.equal) &&
+		slices.EqualFunc(s.Conditions, other.Conditions, Condition.equal)
+}
+
+// equal ignores in which way two equal times are written.
+func (s SinkState) equal(other SinkState) bool {
+	equal := s.LastSuccess.Equal(other.LastSuccess) && s.RetryTime.Equal(other.RetryTime)
+	s.LastSuccess, s.RetryTime = other.LastSuccess, other.RetryTime
+	return equal && s == other
+}
+
+func (c Condition) equal(other Condition) bool {
+	equal := c.LastTransition.Equal(other.LastTransition)
+	c.LastTransition = other.LastTransition
+	return equal && c == other
 }
 
 // Targets yields the states of the inventory's targets in order.

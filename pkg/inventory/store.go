@@ -64,7 +64,7 @@ func NewStore(options Options) *Store {
 	now := s.now()
 	state := &State{Version: s.nextVersion(now), snapshots: s.snapshots.Copy()}
 	s.state.Store(state)
-	s.history = newHistory(options, state, now)
+	s.history = newHistory(options, state.Version)
 	return s
 }
 
@@ -82,9 +82,9 @@ func (s *Store) Update(fn func(*Tx)) {
 }
 
 // nextVersion returns a version above all that were handed out. Versions follow
-// the wall clock in microseconds, so that they rise over restarts.
+// the wall clock in microseconds, so that they rise over restarts. They fit a positive int64.
 func (s *Store) nextVersion(now time.Time) uint64 {
-	s.version = max(s.version+1, uint64(now.UnixMicro()))
+	s.version = max(s.version+1, uint64(max(now.UnixMicro(), 0)))
 	return s.version
 }
 
@@ -105,10 +105,11 @@ func (tx *Tx) commit() {
 		t.settle(tx)
 	}
 	slices.SortFunc(tx.inventories, func(a, b *inventory) int {
-		return strings.Compare(a.def.position(), b.def.position())
+		return strings.Compare(a.position, b.position)
 	})
 	events := tx.removed
 	for _, inv := range tx.inventories {
+		inv.updateColumns(tx)
 		events = inv.commitRows(tx, events)
 	}
 	for _, inv := range tx.inventories {
@@ -119,9 +120,7 @@ func (tx *Tx) commit() {
 		return
 	}
 	s := tx.store
-	state := &State{Version: s.version, snapshots: s.snapshots.Copy()}
-	s.state.Store(state)
-	s.history.append(events, state, tx.now)
+	s.append(events, &State{Version: s.version, snapshots: s.snapshots.Copy()}, tx.now)
 }
 
 func (tx *Tx) nextVersion() uint64 { return tx.store.nextVersion(tx.now) }

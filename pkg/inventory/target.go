@@ -21,9 +21,10 @@ type TargetState struct {
 	ResourceVersion string
 }
 
-// target is the writer's view of a target. It exists while it collects rows or
-// an inventory selects it.
+// target is the writer's view of a target. It exists while it is collected or an
+// inventory selects it.
 type target struct {
+	collected   bool // since SetTarget, SetTargetState or Put, until RemoveTarget
 	columns     []Column
 	state       *TargetState
 	next        TargetState        // what state becomes at the commit
@@ -49,10 +50,15 @@ func (tx *Tx) target(ref TargetRef) *target {
 // SetTarget says which promoted attributes the target's rows may have.
 func (tx *Tx) SetTarget(ref TargetRef, columns []Column) {
 	t := tx.target(ref)
+	t.collected = true
+	tx.setColumns(t, columns)
+}
+
+func (tx *Tx) setColumns(t *target, columns []Column) {
 	if slices.Equal(t.columns, columns) {
 		return
 	}
-	t.columns = columns
+	t.columns = slices.Clone(columns)
 	for inv := range t.inventories {
 		inv.columnsChanged = true
 		tx.touchInventory(inv)
@@ -69,14 +75,16 @@ func (tx *Tx) RemoveTarget(ref TargetRef) {
 	for _, row := range t.rows {
 		tx.Remove(row)
 	}
-	tx.SetTarget(ref, nil)
-	tx.SetTargetState(ref, TargetState{})
+	tx.setColumns(t, nil)
+	t.next = TargetState{Target: ref}
+	tx.touchTarget(t)
+	t.collected = false
 	tx.dropTarget(ref)
 }
 
-// dropTarget forgets a target without rows that no inventory selects.
+// dropTarget forgets a target that is not collected and no inventory selects.
 func (tx *Tx) dropTarget(ref TargetRef) {
-	if t := tx.store.targets[ref]; t != nil && len(t.rows) == 0 && len(t.inventories) == 0 {
+	if t := tx.store.targets[ref]; t != nil && !t.collected && len(t.inventories) == 0 {
 		delete(tx.store.targets, ref)
 	}
 }
@@ -88,8 +96,8 @@ func (tx *Tx) SetTargetState(ref TargetRef, state TargetState) {
 	if state.ResourceVersion == "" {
 		state.ResourceVersion = t.next.ResourceVersion
 	}
-	state.Target, state.Rows = ref, t.next.Rows
-	t.next = state
+	state.Target, state.Rows = ref, len(t.rows)
+	t.next, t.collected = state, true
 	tx.touchTarget(t)
 }
 
@@ -113,7 +121,7 @@ func (tx *Tx) Put(row *Row, resourceVersion string) bool {
 	if before != nil && before.hash == row.hash {
 		return false
 	}
-	t.rows[row.UID()] = row
+	t.rows[row.UID()], t.collected = row, true
 	if resourceVersion != "" {
 		t.next.ResourceVersion = resourceVersion
 	}

@@ -14,85 +14,100 @@ type Entry struct {
 	Version uint64
 }
 
-// A node is the root of a persistent binary radix tree over keys, whose leaves
-// hold up to leafSize entries. **A node never changes.** The shape of a tree
-// depends on its keys alone: a range of keys is a leaf if, and only if, it has
-// at most leafSize entries. So equal contents give equal hashes, and two trees
-// can be compared branch by branch. Keys are digests: they spread evenly, and a
-// tree of n entries is about log2(n/leafSize)+1 deep.
+// A node is the root of a persistent radix tree over keys, whose leaves hold up
+// to leafSize entries. **A node never changes.** The shape of a tree depends on
+// its keys alone: a range of keys is a leaf if, and only if, it has at most
+// leafSize entries. So equal contents give equal hashes, and two trees can be
+// compared branch by branch. Keys are digests: they spread evenly, and a tree of
+// n entries is about log16(n/leafSize)+1 deep.
 //
 // A nil node is an empty tree.
 type node struct {
 	hash    [sha256.Size]byte
 	count   int
-	child   [2]*node // of a branch; one may be nil
-	entries []Entry  // of a leaf, ordered by key
+	branch  *branch // nil for a leaf
+	entries []Entry // of a leaf, ordered by key
 }
 
-const leafSize = 32
+// branch holds the children of a node by the next digit of their keys. Their
+// hashes lie beside them so that a new branch's hash reads one block of memory.
+type branch struct {
+	hashes [fanout][sha256.Size]byte // zero for an empty child
+	child  [fanout]*node
+}
+
+const (
+	leafSize  = 32
+	digitBits = 4
+	fanout    = 1 << digitBits
+)
+
+// The hash of a leaf covers its keys and row hashes, that of a branch its
+// children's hashes; the last byte tells them apart.
+const (
+	leafMark   = 0
+	branchMark = 1
+)
 
 // edit puts the entry's row, or removes the key when the row is nil.
 type edit = Entry
 
+// newLeaf returns the leaf of entries, which it keeps.
 func newLeaf(entries []Entry) *node {
 	if len(entries) == 0 {
 		return nil
 	}
-	n := &node{count: len(entries), entries: entries}
-	buf := make([]byte, 0, 1+leafSize*32)
-	buf = append(buf, 0)
+	buf := make([]byte, 0, leafSize*(len(Key{})+len(RowHash{}))+1)
 	for i := range entries {
 		buf = append(buf, entries[i].Key[:]...)
 		buf = append(buf, entries[i].Row.hash[:]...)
 	}
-	n.hash = sha256.Sum256(buf)
-	return n
+	buf = append(buf, leafMark)
+	return &node{hash: sha256.Sum256(buf), count: len(entries), entries: entries}
 }
 
-func newBranch(left, right *node) *node {
-	n := &node{count: left.len() + right.len(), child: [2]*node{left, right}}
-	var buf [1 + 2*sha256.Size]byte
-	buf[0] = 1
-	for i, c := range n.child {
-		if c != nil {
-			copy(buf[1+i*sha256.Size:], c.hash[:])
-		}
+// newBranch returns the branch of count entries.
+func newBranch(b *branch, count int) *node {
+	var buf [fanout*sha256.Size + 1]byte
+	for i := range b.hashes {
+		copy(buf[i*sha256.Size:], b.hashes[i][:])
 	}
-	n.hash = sha256.Sum256(buf[:])
-	return n
+	buf[len(buf)-1] = branchMark
+	return &node{hash: sha256.Sum256(buf[:]), count: count, branch: b}
 }
 
-// join makes the tree of two neighbouring ranges.
-func join(left, right *node) *node {
-	if left.len()+right.len() > leafSize {
-		return newBranch(left, right)
+func (b *branch) set(digit int, child *node) {
+	b.child[digit] = child
+	b.hashes[digit] = [sha256.Size]byte{}
+	if child != nil {
+		b.hashes[digit] = child.hash
 	}
-	entries := make([]Entry, 0, left.len()+right.len())
-	for _, side := range [...]*node{left, right} {
-		side.ascend(0, Key{}, func(e Entry) bool {
-			entries = append(entries, e)
-			return true
-		})
-	}
-	return newLeaf(entries)
 }
 
 // build makes the tree of entries, which are ordered by key and agree in their
-// first depth bits.
+// first depth digits.
 func build(entries []Entry, depth int) *node {
 	if len(entries) <= leafSize {
 		return newLeaf(slices.Clone(entries))
 	}
-	i := splitAt(entries, depth)
-	return newBranch(build(entries[:i], depth+1), build(entries[i:], depth+1))
+	b := &branch{}
+	for rest := entries; len(rest) > 0; {
+		digit, i := firstDigit(rest, depth)
+		b.set(digit, build(rest[:i], depth+1))
+		rest = rest[i:]
+	}
+	return newBranch(b, len(entries))
 }
 
-// splitAt returns the index of the first entry whose bit at depth is 1.
-func splitAt(entries []Entry, depth int) int {
-	i, _ := slices.BinarySearchFunc(entries, byte(1), func(e Entry, bit byte) int {
-		return int(e.Key.bit(depth)) - int(bit)
-	})
-	return i
+// firstDigit returns the first entry's digit at depth and how many entries have
+// it; entries are ordered by key and not empty.
+func firstDigit(entries []Entry, depth int) (digit, n int) {
+	digit = entries[0].Key.digit(depth)
+	if last := len(entries) - 1; entries[last].Key.digit(depth) == digit {
+		return digit, last + 1
+	}
+	n, _ = slices.BinarySearchFunc(entries, digit+1, func(e Entry, d int) int { return e.Key.digit(depth) - d })
+	return digit, n
 }
 
 func (n *node) len() int {
@@ -102,8 +117,6 @@ func (n *node) len() int {
 	return n.count
 }
 
-func (n *node) leaf() bool { return n.entries != nil }
-
 // apply returns the tree with edits made, which are ordered by key and have no
 // two of a key. It costs O(log n) an edit.
 func (n *node) apply(edits []edit, depth int) *node {
@@ -112,19 +125,38 @@ func (n *node) apply(edits []edit, depth int) *node {
 		return n
 	case n == nil:
 		return build(slices.DeleteFunc(slices.Clone(edits), func(e edit) bool { return e.Row == nil }), depth)
-	case n.leaf():
-		return build(mergeEdits(n.entries, edits), depth)
+	case n.branch == nil:
+		var scratch [2 * leafSize]Entry
+		return build(mergeEdits(scratch[:0], n.entries, edits), depth)
 	}
-	i := splitAt(edits, depth)
-	left, right := n.child[0].apply(edits[:i], depth+1), n.child[1].apply(edits[i:], depth+1)
-	if left == n.child[0] && right == n.child[1] {
-		return n
+	b, count := *n.branch, n.count
+	for len(edits) > 0 {
+		digit, i := firstDigit(edits, depth)
+		child := b.child[digit].apply(edits[:i], depth+1)
+		count += child.len() - b.child[digit].len()
+		b.set(digit, child)
+		edits = edits[i:]
 	}
-	return join(left, right)
+	if count > leafSize {
+		return newBranch(&b, count)
+	}
+	return b.leaf(count)
 }
 
-func mergeEdits(entries []Entry, edits []edit) []Entry {
-	merged := make([]Entry, 0, len(entries)+len(edits))
+// leaf returns the leaf of the branch's count entries.
+func (b *branch) leaf(count int) *node {
+	entries := make([]Entry, 0, count)
+	for _, c := range b.child {
+		c.visit(func(e *Entry) bool {
+			entries = append(entries, *e)
+			return true
+		})
+	}
+	return newLeaf(entries)
+}
+
+// mergeEdits appends the entries with edits made.
+func mergeEdits(merged, entries []Entry, edits []edit) []Entry {
 	for _, e := range edits {
 		i, found := findKey(entries, e.Key)
 		merged = append(merged, entries[:i]...)
@@ -146,13 +178,13 @@ func findKey(entries []Entry, key Key) (int, bool) {
 // get returns the entry of key.
 func (n *node) get(key Key) (Entry, bool) {
 	for depth := 0; n != nil; depth++ {
-		if n.leaf() {
+		if n.branch == nil {
 			if i, found := findKey(n.entries, key); found {
 				return n.entries[i], true
 			}
 			break
 		}
-		n = n.child[key.bit(depth)]
+		n = n.branch.child[key.digit(depth)]
 	}
 	return Entry{}, false
 }
@@ -161,15 +193,15 @@ func (n *node) get(key Key) (Entry, bool) {
 func (n *node) rank(key Key) int {
 	rank := 0
 	for depth := 0; n != nil; depth++ {
-		if n.leaf() {
+		if n.branch == nil {
 			i, _ := findKey(n.entries, key)
 			return rank + i
 		}
-		bit := key.bit(depth)
-		if bit == 1 {
-			rank += n.child[0].len()
+		digit := key.digit(depth)
+		for _, before := range n.branch.child[:digit] {
+			rank += before.len()
 		}
-		n = n.child[bit]
+		n = n.branch.child[digit]
 	}
 	return rank
 }
@@ -180,7 +212,7 @@ func (n *node) ascend(depth int, from Key, yield func(Entry) bool) bool {
 	switch {
 	case n == nil:
 		return true
-	case n.leaf():
+	case n.branch == nil:
 		i := 0
 		if from != (Key{}) {
 			i, _ = findKey(n.entries, from)
@@ -191,53 +223,36 @@ func (n *node) ascend(depth int, from Key, yield func(Entry) bool) bool {
 			}
 		}
 		return true
-	case from == (Key{}):
-		return n.child[0].ascend(depth+1, from, yield) && n.child[1].ascend(depth+1, from, yield)
-	case from.bit(depth) == 0:
-		return n.child[0].ascend(depth+1, from, yield) && n.child[1].ascend(depth+1, Key{}, yield)
-	default:
-		return n.child[1].ascend(depth+1, from, yield)
 	}
+	digit := from.digit(depth)
+	if !n.branch.child[digit].ascend(depth+1, from, yield) {
+		return false
+	}
+	for _, c := range n.branch.child[digit+1:] {
+		if !c.ascend(depth+1, Key{}, yield) {
+			return false
+		}
+	}
+	return true
 }
 
-// diffNodes yields what differs in content from a to b, in the order of keys,
-// until yield returns false. Equal branches are not entered.
-func diffNodes(a, b *node, yield func(before, after Entry) bool) bool {
-	switch {
-	case a == b || a != nil && b != nil && a.hash == b.hash:
+// visit yields the entries in place, in order, until yield returns false. It
+// reports whether it came to the end.
+func (n *node) visit(yield func(*Entry) bool) bool {
+	if n == nil {
 		return true
-	case a != nil && b != nil && !a.leaf() && !b.leaf():
-		return diffNodes(a.child[0], b.child[0], yield) && diffNodes(a.child[1], b.child[1], yield)
 	}
-	return mergeDiff(a, b, yield)
-}
-
-// mergeDiff compares two ranges of which at least one is a leaf or empty, so
-// that one has few entries, or all of the other differ.
-func mergeDiff(a, b *node, yield func(before, after Entry) bool) bool {
-	if a != nil && !a.leaf() {
-		return mergeDiff(b, a, func(before, after Entry) bool { return yield(after, before) })
+	for i := range n.entries {
+		if !yield(&n.entries[i]) {
+			return false
+		}
 	}
-	var olds []Entry
-	if a != nil {
-		olds = a.entries
-	}
-	more := b.ascend(0, Key{}, func(e Entry) bool {
-		for len(olds) > 0 && olds[0].Key.Compare(e.Key) < 0 {
-			if !yield(olds[0], Entry{}) {
+	if n.branch != nil {
+		for _, c := range n.branch.child {
+			if !c.visit(yield) {
 				return false
 			}
-			olds = olds[1:]
 		}
-		if len(olds) > 0 && olds[0].Key == e.Key {
-			old := olds[0]
-			olds = olds[1:]
-			return old.Row.hash == e.Row.hash || yield(old, e)
-		}
-		return yield(Entry{}, e)
-	})
-	for ; more && len(olds) > 0; olds = olds[1:] {
-		more = yield(olds[0], Entry{})
 	}
-	return more
+	return true
 }
