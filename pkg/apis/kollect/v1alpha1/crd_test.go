@@ -23,12 +23,8 @@ const crdFolder = "../../../../artifacts/crds"
 // readCRDs returns the generated CRDs by kind, as the API server defaults them.
 func readCRDs(t *testing.T) map[string]*apiextensionsv1.CustomResourceDefinition {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(crdFolder, "*.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	crds := map[string]*apiextensionsv1.CustomResourceDefinition{}
-	for _, file := range files {
+	for _, file := range glob(t, filepath.Join(crdFolder, "*.yaml")) {
 		data, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
