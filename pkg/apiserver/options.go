@@ -1,0 +1,103 @@
+package apiserver
+
+import (
+	"errors"
+	"fmt"
+	"net"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+	genericoptions "k8s.io/apiserver/pkg/server/options"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
+	cliflag "k8s.io/component-base/cli/flag"
+	"k8s.io/component-base/logs"
+	logsapi "k8s.io/component-base/logs/api/v1"
+	"k8s.io/component-base/version/verflag"
+)
+
+// Options are what the flags say.
+type Options struct {
+	// Recommended are the options of the generic server. Its Etcd and Admission
+	// are nil: nothing is stored and nothing is written. CoreAPI has the
+	// kubeconfig.
+	Recommended *genericoptions.RecommendedOptions
+	// Logs says what is logged, and how.
+	Logs *logs.Options
+	// ClusterName is the cluster in rows and exports, where the inventory does not
+	// say another.
+	ClusterName string
+	// SinkFileRoot is the folder that file:// sinks write below; empty turns them
+	// off.
+	SinkFileRoot string
+	// LeaderElect makes replicas agree on one that exports. All of them serve.
+	LeaderElect bool
+	// LeaderElectNamespace is where the Lease is; empty means the server's own.
+	LeaderElectNamespace string
+}
+
+// NewOptions returns the defaults.
+func NewOptions() *Options {
+	recommended := genericoptions.NewRecommendedOptions("", nil)
+	recommended.Etcd = nil
+	recommended.Admission = nil
+	recommended.EgressSelector = nil
+	return &Options{
+		Recommended: recommended,
+		Logs:        logs.NewOptions(),
+		ClusterName: "default",
+		LeaderElect: true,
+	}
+}
+
+// Flags returns the flags, in the groups in which the help shows them.
+func (o *Options) Flags() cliflag.NamedFlagSets {
+	var sets cliflag.NamedFlagSets
+	fs := sets.FlagSet("kollect")
+	o.Recommended.CoreAPI.AddFlags(fs)
+	fs.Lookup("kubeconfig").Usage = "The `file` that says how to reach the cluster that is inventoried. Empty: the cluster in which the server runs."
+	fs.StringVar(&o.ClusterName, "cluster-name", o.ClusterName, "The `name` of the cluster in rows and exports, unless an inventory says another. Two clusters that export to one place need two names.")
+	fs.StringVar(&o.SinkFileRoot, "sink-file-root", o.SinkFileRoot, "The `folder` below which sinks with a file:// URL write. Empty: such sinks are refused.")
+	fs.BoolVar(&o.LeaderElect, "leader-elect", o.LeaderElect, "Elect, by a Lease, the one replica that exports. Every replica collects and serves.")
+	fs.StringVar(&o.LeaderElectNamespace, "leader-elect-namespace", o.LeaderElectNamespace, "The `namespace` of that Lease. Empty: the server's own.")
+
+	o.Recommended.SecureServing.AddFlags(sets.FlagSet("secure serving"))
+	o.Recommended.Authentication.AddFlags(sets.FlagSet("authentication"))
+	o.Recommended.Authorization.AddFlags(sets.FlagSet("authorization"))
+	o.Recommended.Audit.AddFlags(sets.FlagSet("audit"))
+	o.Recommended.Features.AddFlags(sets.FlagSet("features"))
+	o.Recommended.Traces.AddFlags(sets.FlagSet("tracing"))
+	logsapi.AddFlags(o.Logs, sets.FlagSet("logs"))
+	verflag.AddFlags(sets.FlagSet("global"))
+	return sets
+}
+
+// Complete fills in what follows from other options.
+func (o *Options) Complete() error {
+	kubeconfig := o.Recommended.CoreAPI.CoreAPIKubeconfigPath
+	if auth := o.Recommended.Authentication; auth.RemoteKubeConfigFile == "" {
+		auth.RemoteKubeConfigFile = kubeconfig
+	}
+	if auth := o.Recommended.Authorization; auth.RemoteKubeConfigFile == "" {
+		auth.RemoteKubeConfigFile = kubeconfig
+	}
+	if err := o.Recommended.SecureServing.MaybeDefaultWithSelfSignedCerts("localhost", nil, []net.IP{net.IPv4(127, 0, 0, 1)}); err != nil {
+		return fmt.Errorf("create self-signed certificate: %w", err)
+	}
+	return nil
+}
+
+// Validate returns everything that is wrong with the options.
+func (o *Options) Validate() error {
+	errs := o.Recommended.Validate()
+	for _, msg := range validation.IsDNS1123Subdomain(o.ClusterName) {
+		errs = append(errs, fmt.Errorf("--cluster-name %q: %s", o.ClusterName, msg))
+	}
+	if o.LeaderElectNamespace != "" {
+		for _, msg := range validation.IsDNS1123Label(o.LeaderElectNamespace) {
+			errs = append(errs, fmt.Errorf("--leader-elect-namespace %q: %s", o.LeaderElectNamespace, msg))
+		}
+	}
+	if err := logsapi.Validate(o.Logs, utilfeature.DefaultFeatureGate, nil).ToAggregate(); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}

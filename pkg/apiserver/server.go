@@ -1,0 +1,100 @@
+package apiserver
+
+import (
+	"context"
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apiserver/pkg/endpoints/openapi"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/util/compatibility"
+	"k8s.io/component-base/version"
+
+	inventoryv1alpha1 "kollect.io/kollect/pkg/apis/inventory/v1alpha1"
+	generatedopenapi "kollect.io/kollect/pkg/generated/openapi"
+	"kollect.io/kollect/pkg/inventory"
+)
+
+// Name of the server in its logs, metrics and discovery.
+const Name = "kollect-apiserver"
+
+// Config is what a server is made of.
+type Config struct {
+	// Generic is the configuration of the generic server. Its ClientConfig is for
+	// the cluster that is inventoried.
+	Generic *genericapiserver.RecommendedConfig
+
+	scheme *runtime.Scheme
+}
+
+// Config returns the configuration of the options, which must be complete and
+// valid. It reads the delegated authentication's settings from the cluster.
+func (o *Options) Config() (*Config, error) {
+	scheme, err := newScheme()
+	if err != nil {
+		return nil, err
+	}
+	generic := genericapiserver.NewRecommendedConfig(serializer.NewCodecFactory(scheme))
+	generic.EffectiveVersion = compatibility.DefaultBuildEffectiveVersion()
+	setOpenAPI(generic, scheme)
+	if err := o.Recommended.ApplyTo(generic); err != nil {
+		return nil, fmt.Errorf("configure server: %w", err)
+	}
+	return &Config{Generic: generic, scheme: scheme}, nil
+}
+
+// newScheme returns the served kinds, and those that every server has.
+func newScheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	if err := inventoryv1alpha1.AddToScheme(scheme); err != nil {
+		return nil, fmt.Errorf("register served kinds: %w", err)
+	}
+	unversioned := schema.GroupVersion{Version: "v1"}
+	metav1.AddToGroupVersion(scheme, unversioned)
+	scheme.AddUnversionedTypes(unversioned,
+		&metav1.Status{}, &metav1.APIVersions{}, &metav1.APIGroupList{}, &metav1.APIGroup{}, &metav1.APIResourceList{})
+	return scheme, nil
+}
+
+func setOpenAPI(config *genericapiserver.RecommendedConfig, scheme *runtime.Scheme) {
+	namer := openapi.NewDefinitionNamer(scheme)
+	config.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(generatedopenapi.GetOpenAPIDefinitions, namer)
+	config.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(generatedopenapi.GetOpenAPIDefinitions, namer)
+	config.OpenAPIConfig.Info.Title, config.OpenAPIV3Config.Info.Title = "Kollect", "Kollect"
+	config.OpenAPIConfig.Info.Version, config.OpenAPIV3Config.Info.Version = version.Get().GitVersion, version.Get().GitVersion
+}
+
+// CompletedConfig is a configuration with all defaults filled in.
+type CompletedConfig struct {
+	generic genericapiserver.CompletedConfig
+	scheme  *runtime.Scheme
+}
+
+// Complete fills in the defaults.
+func (c *Config) Complete() CompletedConfig {
+	return CompletedConfig{generic: c.Generic.Complete(), scheme: c.scheme}
+}
+
+// Server serves what is in a store.
+type Server struct {
+	Generic *genericapiserver.GenericAPIServer
+}
+
+// New returns a server of what is in the store. What runs beside it is added to
+// Generic as post-start hooks, before Run.
+func (c CompletedConfig) New(store *inventory.Store) (*Server, error) {
+	generic, err := c.generic.New(Name, genericapiserver.NewEmptyDelegate())
+	if err != nil {
+		return nil, fmt.Errorf("create server: %w", err)
+	}
+	return &Server{Generic: generic}, nil
+}
+
+// Run serves until the context ends, and then for as long as it takes to end
+// orderly.
+func (s *Server) Run(ctx context.Context) error {
+	return s.Generic.PrepareRun().RunWithContext(ctx)
+}
