@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs every test of every module with the race detector, those on a real
-# control plane included. Arguments are added to go test.
+# control plane included. Arguments are added to go test. No result is taken from
+# the cache: Go does not know which tests run a server that they do not import.
 set -o errexit -o nounset -o pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -19,7 +20,7 @@ _bin/dev binaries
 status=0
 for dir in $(modules); do
   if has "${dir}" '*_test.go'; then
-    go -C "${dir}" test -race "$@" ./... || status=1
+    go -C "${dir}" test -race -count=1 "$@" ./... | { grep -v --line-buffered '\[no test files\]' || true; } || status=1
   fi
 done
 exit "${status}"
