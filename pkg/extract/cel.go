@@ -26,29 +26,38 @@ const (
 	objectVariable = "object"
 )
 
+// celEnvironment is what expressions are compiled and planned with.
+type celEnvironment struct {
+	env     *cel.Env
+	planner *planner
+}
+
 // environmentOnce makes the environment of all expressions: Kubernetes' own, of
 // the version that its API servers are compatible with, plus the object. It has
 // no clock and no other input.
-var environmentOnce = sync.OnceValues(func() (*cel.Env, error) {
+var environmentOnce = sync.OnceValues(func() (*celEnvironment, error) {
 	// cel-go shares this one error value and writes a node into it at its first
 	// use, without a lock; so it is used here first.
 	types.LabelErrNode(-1, types.NoSuchOverloadErr())
 	base := environment.MustBaseEnvSet(environment.DefaultCompatibilityVersion()).NewExpressionsEnv()
-	options, err := guards(base)
-	if err != nil {
-		return nil, err
-	}
-	options = append(options,
+	env, err := base.Extend(
 		cel.Variable(objectVariable, cel.DynType),
 		cel.CustomTypeAdapter(adapter{base: base.CELTypeAdapter()}),
 	)
-	return base.Extend(options...)
+	if err != nil {
+		return nil, fmt.Errorf("extend the CEL environment: %w", err)
+	}
+	planner, err := newPlanner(env)
+	if err != nil {
+		return nil, err
+	}
+	return &celEnvironment{env: env, planner: planner}, nil
 })
 
 // celExpression is a compiled CEL expression, safe for concurrent use.
 type celExpression struct {
 	path    *path // nil unless the expression is a plain path from object
-	program cel.Program
+	program interpreter.InterpretableV2
 	info    *ast.SourceInfo
 	output  *cel.Type
 	// quiet says that no one reads why an evaluation failed.
@@ -59,11 +68,11 @@ func compileCEL(expression string) (*celExpression, *failure) {
 	if len(expression) > MaxCELBytes {
 		return nil, failf(InvalidExpression, "the expression is longer than %d bytes; shorten it", MaxCELBytes)
 	}
-	env, err := environmentOnce()
+	cel, err := environmentOnce()
 	if err != nil {
 		return nil, failf(InvalidExpression, "make the CEL environment: %v", err)
 	}
-	compiled, issues := env.Compile(expression)
+	compiled, issues := cel.env.Compile(expression)
 	if issues.Err() != nil {
 		return nil, syntaxFailure(issues)
 	}
@@ -72,16 +81,9 @@ func compileCEL(expression string) (*celExpression, *failure) {
 	if fail != nil {
 		return nil, fail
 	}
-	program, err := env.Program(compiled,
-		cel.CostLimit(CELCostLimit),
-		costs(),
-		cel.CustomDecoratorV2(bounded(folds)),
-	)
-	switch {
-	case errors.Is(err, errLimit):
-		return nil, failf(InvalidExpression, "a regular expression has more than %d states; shorten it", maxRegexStates)
-	case err != nil:
-		return nil, failf(InvalidExpression, "plan the expression: %s; correct it", clip(err.Error(), maxMessage/2))
+	program, err := cel.planner.plan(tree, folds)
+	if err != nil {
+		return nil, failf(InvalidExpression, "%s; correct the expression", clip(err.Error(), maxMessage/2))
 	}
 	return &celExpression{
 		path:    celPath(tree.Expr()),
@@ -166,43 +168,36 @@ func (c *celExpression) run(object map[string]any) (any, *failure) {
 }
 
 // evaluate runs the program, which run does without for most paths.
-func (c *celExpression) evaluate(object map[string]any) (any, *failure) {
-	out, _, err := c.program.Eval(&activation{object: object})
+func (c *celExpression) evaluate(object map[string]any) (v any, fail *failure) {
+	defer func() {
+		switch recover().(type) {
+		case nil:
+		case costExceeded:
+			v, fail = nil, errCost
+		default: // its text may hold values
+			v, fail = nil, errPanic
+		}
+	}()
+	frame, err := interpreter.NewExecutionFrame(&activation{object: object})
 	if err != nil {
+		return nil, errPanic // it takes any activation
+	}
+	defer frame.Close()
+	out := c.program.Exec(frame)
+	switch e := out.(type) {
+	case *types.Err:
 		if c.quiet {
 			return nil, errQuiet
 		}
-		return nil, c.runtimeFailure(err)
+		return nil, c.runtimeFailure(e)
 	}
 	return out, nil
 }
 
-// activation is the state of one evaluation.
-type activation struct {
-	object map[string]any
-	nodes  int // weighed so far
-}
-
-// ResolveName implements interpreter.Activation. It resolves the hidden name to
-// the activation itself.
-func (a *activation) ResolveName(name string) (any, bool) {
-	switch name {
-	case objectVariable:
-		return a.object, true
-	case hiddenVariable:
-		return a, true
-	}
-	return nil, false
-}
-
-// Parent implements interpreter.Activation.
-func (a *activation) Parent() interpreter.Activation { return nil }
-
 // runtimeFailure says what err is without repeating its text, which may hold
 // values.
 func (c *celExpression) runtimeFailure(err error) *failure {
-	var cancelled interpreter.EvalCancelledError
-	if errors.As(err, &cancelled) || errors.Is(err, errLimit) {
+	if errors.Is(err, errRegexTooLarge) {
 		return errCost
 	}
 	where := c.location(err)
@@ -229,6 +224,9 @@ func (c *celExpression) location(err error) string {
 	}
 	return fmt.Sprintf(" (line %d, column %d)", at.Line(), at.Column()+1)
 }
+
+// errPanic is a failure inside the libraries below.
+var errPanic = failf(EvaluationFailed, "the evaluation failed inside; simplify the expression")
 
 // errQuiet is a failure that is not reported.
 var errQuiet = failf(EvaluationFailed, "the evaluation failed")

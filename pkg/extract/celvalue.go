@@ -60,12 +60,21 @@ func (m *objectMap) ConvertToType(t ref.Type) ref.Val {
 	}
 	return m.mapper().ConvertToType(t)
 }
+
 func (m *objectMap) Equal(other ref.Val) ref.Val {
-	if o, ok := other.(*objectMap); ok {
-		return m.mapper().Equal(o.mapper())
+	o, ok := other.(traits.Mapper)
+	if !ok || o.Size() != m.Size() {
+		return types.False
 	}
-	return m.mapper().Equal(other)
+	for key, elem := range m.elems {
+		v, found := o.Find(types.String(key))
+		if !found || types.Equal(native.NativeToValue(elem), v) == types.False {
+			return types.False
+		}
+	}
+	return types.True
 }
+
 func (m *objectMap) Type() ref.Type    { return types.MapType }
 func (m *objectMap) Value() any        { return m.elems }
 func (m *objectMap) Size() ref.Val     { return types.Int(len(m.elems)) }
@@ -131,7 +140,20 @@ func (l *objectList) ConvertToType(t ref.Type) ref.Val {
 	}
 	return l.lister().ConvertToType(t)
 }
-func (l *objectList) Equal(other ref.Val) ref.Val    { return l.lister().Equal(other) }
+
+func (l *objectList) Equal(other ref.Val) ref.Val {
+	o, ok := other.(traits.Lister)
+	if !ok || o.Size() != l.Size() {
+		return types.False
+	}
+	for i, elem := range l.elems {
+		if types.Equal(native.NativeToValue(elem), o.Get(types.Int(i))) == types.False {
+			return types.False
+		}
+	}
+	return types.True
+}
+
 func (l *objectList) Type() ref.Type                 { return types.ListType }
 func (l *objectList) Value() any                     { return l.elems }
 func (l *objectList) Add(other ref.Val) ref.Val      { return l.lister().Add(other) }

@@ -210,10 +210,8 @@ func (a *attribute) append(buf []byte, object map[string]any) (out []byte, fail 
 	return appendValue(buf, v, a.declared)
 }
 
-var (
-	errPanic  = failf(EvaluationFailed, "the evaluation failed inside; simplify the expression")
-	errAbsent = failf(NotFound, "the value is null or empty; set optional: true, or give another with orValue()")
-)
+// errAbsent is a value that is null or an empty optional.
+var errAbsent = failf(NotFound, "the value is null or empty; set optional: true, or give another with orValue()")
 
 // appendResults appends the values of an expression that may select several: as
 // a list for type json, however many there are; for type string joined by

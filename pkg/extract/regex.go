@@ -5,7 +5,6 @@ import (
 	"regexp"
 	"regexp/syntax"
 
-	"github.com/google/cel-go/common/functions"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
 	"github.com/google/cel-go/interpreter"
@@ -14,38 +13,82 @@ import (
 const (
 	// maxRegexStates bounds a regular expression by the states of its automaton.
 	maxRegexStates = 10_000
-	// maxRegexWork bounds the states of an expression times the bytes that it is
-	// matched with.
-	maxRegexWork = 1 << 26
+	// regexWorkPerCost is how many states times bytes are one unit of cost.
+	regexWorkPerCost = 40
 )
 
-// boundRegex replaces a call of matches, find or findAll, whose work is the
-// size of the expression times the size of the string, by one that is bounded.
-// A constant expression is compiled once.
+// boundRegex returns a call of matches, find or findAll, whose work is the size
+// of the regular expression times the size of the string, as one that pays for
+// that. A constant regular expression is compiled once.
 func boundRegex(call interpreter.InterpretableCall) (interpreter.InterpretableV2, error) {
-	args := call.Args()
-	if len(args) < 2 {
-		return call, nil
-	}
-	compile := compileRegex
-	if pattern, ok := args[1].(interpreter.InterpretableConst); ok {
-		text, ok := pattern.Value().(types.String)
-		if !ok {
-			return call, nil
+	n := &paidRegex{InterpretableCall: call, args: call.Args()}
+	if pattern, ok := n.args[1].(interpreter.InterpretableConst); ok {
+		if text, ok := pattern.Value().(types.String); ok {
+			compiled, err := compileRegex(string(text))
+			if err != nil {
+				return nil, err
+			}
+			n.constant = compiled
 		}
-		compiled, err := compileRegex(string(text))
-		if err != nil {
-			return nil, err
-		}
-		compile = func(string) (*boundedRegex, error) { return compiled, nil }
-		// Else Kubernetes' own optimization would replace the call again.
-		args = append([]interpreter.InterpretableV2{args[0], notConstant{args[1]}}, args[2:]...)
 	}
-	return interpreter.NewCall(call.ID(), call.Function(), call.OverloadID(), args, regexOp(call.Function(), compile)), nil
+	return n, nil
 }
 
-// notConstant hides that an argument is a constant.
-type notConstant struct{ interpreter.InterpretableV2 }
+type paidRegex struct {
+	interpreter.InterpretableCall
+	args     []interpreter.InterpretableV2
+	constant *boundedRegex
+}
+
+func (n *paidRegex) Exec(frame *interpreter.ExecutionFrame) ref.Val {
+	args := make([]ref.Val, len(n.args))
+	for i, arg := range n.args {
+		if args[i] = arg.Exec(frame); types.IsUnknownOrError(args[i]) {
+			return args[i]
+		}
+	}
+	return types.LabelErrNode(n.ID(), n.call(stateOf(frame), args))
+}
+
+func (n *paidRegex) Eval(vars interpreter.Activation) ref.Val {
+	return n.Exec(interpreter.AsFrame(vars))
+}
+
+func (n *paidRegex) call(state *activation, args []ref.Val) ref.Val {
+	s, ok := args[0].(types.String)
+	pattern, ok2 := args[1].(types.String)
+	if !ok || !ok2 {
+		return types.NewErr("no such overload: %s", n.Function())
+	}
+	re := n.constant
+	if re == nil {
+		state.pay(1 + len(pattern))
+		var err error
+		if re, err = compileRegex(string(pattern)); err != nil {
+			return types.WrapErr(err)
+		}
+		state.pay(re.states)
+	}
+	state.pay(1 + len(s)*re.states/regexWorkPerCost)
+	switch n.Function() {
+	case "matches":
+		return types.Bool(re.MatchString(string(s)))
+	case "find":
+		return types.String(re.FindString(string(s)))
+	}
+	limit := types.Int(-1)
+	if len(args) > 2 {
+		if limit, ok = args[2].(types.Int); !ok {
+			return types.NewErr("no such overload: %s", n.Function())
+		}
+	}
+	found := re.FindAllString(string(s), int(limit))
+	state.pay(len(found))
+	return types.NewStringList(native, found)
+}
+
+// errRegexTooLarge is a regular expression of too many states.
+var errRegexTooLarge = fmt.Errorf("a regular expression has more than %d states", maxRegexStates)
 
 type boundedRegex struct {
 	*regexp.Regexp
@@ -54,7 +97,7 @@ type boundedRegex struct {
 
 func compileRegex(pattern string) (*boundedRegex, error) {
 	if len(pattern) > maxRegexStates {
-		return nil, errLimit
+		return nil, errRegexTooLarge
 	}
 	tree, err := syntax.Parse(pattern, syntax.Perl)
 	if err != nil {
@@ -62,7 +105,7 @@ func compileRegex(pattern string) (*boundedRegex, error) {
 	}
 	n := states(tree)
 	if n > maxRegexStates {
-		return nil, errLimit
+		return nil, errRegexTooLarge
 	}
 	re, err := regexp.Compile(pattern)
 	if err != nil {
@@ -84,37 +127,4 @@ func states(re *syntax.Regexp) int {
 		n *= max(re.Min, re.Max, 1)
 	}
 	return n
-}
-
-func regexOp(function string, compile func(string) (*boundedRegex, error)) functions.FunctionOp {
-	return func(args ...ref.Val) ref.Val {
-		s, ok := args[0].(types.String)
-		if !ok {
-			return types.MaybeNoSuchOverloadErr(args[0])
-		}
-		pattern, ok := args[1].(types.String)
-		if !ok {
-			return types.MaybeNoSuchOverloadErr(args[1])
-		}
-		re, err := compile(string(pattern))
-		if err != nil {
-			return types.WrapErr(err)
-		}
-		if (len(s)+1)*re.states > maxRegexWork {
-			return types.WrapErr(errLimit)
-		}
-		switch function {
-		case "matches":
-			return types.Bool(re.MatchString(string(s)))
-		case "find":
-			return types.String(re.FindString(string(s)))
-		}
-		n := types.Int(-1)
-		if len(args) > 2 {
-			if n, ok = args[2].(types.Int); !ok {
-				return types.MaybeNoSuchOverloadErr(args[2])
-			}
-		}
-		return types.NewStringList(native, re.FindAllString(string(s), int(n)))
-	}
 }
