@@ -23,6 +23,9 @@ func (d *dev) up(ctx context.Context) error {
 		sick := healthy(ctx, cp)
 		if sick == nil {
 			d.say("The control plane is already up.")
+			if err := cp.AggregateClusterRoles(ctx); err != nil {
+				return err
+			}
 			d.explain(cp)
 			return nil
 		}
@@ -144,5 +147,7 @@ Try:
   kubectl get inventories,clusterinventories -A
   kubectl explain inventoryrows.source
   kubectl api-resources | grep kollect
+There is no controller manager: Deployments make no Pods, deleted namespaces stay, and a
+ClusterRole that others aggregate counts after the next make up.
 Its logs are in %s. To end it: make down`, kubectl, cp.KubeconfigPath(), filepath.Join(d.dir, "log"))
 }

@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"time"
 
-	rbacv1 "k8s.io/api/rbac/v1"
-	applyrbacv1 "k8s.io/client-go/applyconfigurations/rbac/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 )
@@ -21,8 +19,11 @@ const (
 	KollectVersion = "v1alpha1"
 )
 
-// kollectUser is who kollect-apiserver is to kube-apiserver.
-const kollectUser = "kollect-apiserver"
+// kollectUser is who kollect-apiserver is to kube-apiserver: its certificate
+// says what the token of its service account says in a cluster.
+const kollectUser = "system:serviceaccount:" + Namespace + ":" + Service
+
+var kollectGroups = []string{"system:serviceaccounts", "system:serviceaccounts:" + Namespace}
 
 // kollectGrace is how long a kollect-apiserver may take to end.
 const kollectGrace = 15 * time.Second
@@ -51,9 +52,10 @@ type Kollect struct {
 	port int
 }
 
-// StartKollect starts a kollect-apiserver on a loopback port of its own, with an
-// identity and a certificate of its own, and returns when it is ready. It is
-// not registered yet. On an error it does not run.
+// StartKollect starts a kollect-apiserver on a loopback port of its own, with a
+// certificate of its own and the identity and rights that artifacts/ gives it,
+// and returns when it is ready. Its CRDs are to be applied before; it is not
+// registered yet. On an error it does not run.
 func (cp *ControlPlane) StartKollect(ctx context.Context, o KollectOptions) (*Kollect, error) {
 	if o.Name == "" {
 		o.Name = Service
@@ -121,11 +123,11 @@ func (k *Kollect) SinkFileRoot() string { return k.opts.SinkFileRoot }
 
 // prepare gives it an identity, with its rights, and a serving certificate.
 func (k *Kollect) prepare(ctx context.Context) error {
-	config, err := k.cp.UserConfig(kollectUser)
+	config, err := k.cp.UserConfig(kollectUser, kollectGroups...)
 	if err != nil {
 		return err
 	}
-	if err := grantKollect(ctx, k.cp.admin); err != nil {
+	if err := k.cp.grantKollect(ctx); err != nil {
 		return err
 	}
 	kubeconfig, err := Kubeconfig(config)
@@ -174,17 +176,23 @@ func (k *Kollect) ready(ctx context.Context) error {
 	return client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()
 }
 
-// grantKollect binds kollectUser to every right.
-func grantKollect(ctx context.Context, config *rest.Config) error {
-	client, err := kubernetes.NewForConfig(config)
+// grantKollect applies the rights of artifacts/, the very ones of a cluster.
+func (cp *ControlPlane) grantKollect(ctx context.Context) error {
+	root, err := Root()
 	if err != nil {
 		return err
 	}
-	binding := applyrbacv1.ClusterRoleBinding("kollect-apiserver-development").
-		WithRoleRef(applyrbacv1.RoleRef().
-			WithAPIGroup(rbacv1.GroupName).WithKind("ClusterRole").WithName("cluster-admin")).
-		WithSubjects(applyrbacv1.Subject().
-			WithAPIGroup(rbacv1.GroupName).WithKind(rbacv1.UserKind).WithName(kollectUser))
-	_, err = client.RbacV1().ClusterRoleBindings().Apply(ctx, binding, applyOptions())
-	return err
+	artifacts := filepath.Join(root, "artifacts")
+	files, err := filepath.Glob(filepath.Join(artifacts, "rbac-*.yaml"))
+	if err != nil {
+		return err
+	}
+	args := []string{"apply", "--server-side", "--force-conflicts", "--filename=" + filepath.Join(artifacts, "namespace.yaml")}
+	for _, file := range files {
+		args = append(args, "--filename="+file)
+	}
+	if _, err := cp.Kubectl(ctx, args...); err != nil {
+		return err
+	}
+	return cp.AggregateClusterRoles(ctx)
 }

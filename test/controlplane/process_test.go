@@ -17,6 +17,10 @@ import (
 const parentVariable = "KOLLECT_TEST_PARENT_LOG"
 
 func TestMain(m *testing.M) {
+	if os.Getenv(serverVariable) != "" {
+		fmt.Fprintln(os.Stderr, serve())
+		os.Exit(1)
+	}
 	log := os.Getenv(parentVariable)
 	if log == "" {
 		os.Exit(m.Run())
