@@ -52,9 +52,12 @@ generate() {
     --boilerplate "${boilerplate}" \
     pkg/apis
 
+  # Without the schemas, server-side apply in the fake clientset knows no type.
+  go run ./hack/models-schema >"${SCRATCH}/schema.json"
   kube::codegen::gen_client \
     --with-watch \
     --with-applyconfig \
+    --applyconfig-openapi-schema "${SCRATCH}/schema.json" \
     --output-dir pkg/generated \
     --output-pkg "${MODULE}/pkg/generated" \
     --boilerplate "${boilerplate}" \
@@ -78,7 +81,7 @@ fi
 copy="${SCRATCH}/kollect"
 mkdir -p "${copy}/hack"
 cp go.mod go.sum "${copy}"
-cp -r hack/boilerplate.go.txt hack/openapi-violations.list hack/tools "${copy}/hack"
+cp -r hack/boilerplate.go.txt hack/openapi-violations.list hack/models-schema hack/tools "${copy}/hack"
 for path in "${GENERATED[@]}"; do
   mkdir -p "${copy}/${path}"
   cp -r "${path}/." "${copy}/${path}"

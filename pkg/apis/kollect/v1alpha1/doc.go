@@ -6,5 +6,7 @@
 // Each namespaced kind has a cluster-scoped twin with the same spec and status.
 //
 // +k8s:deepcopy-gen=package
+// +k8s:openapi-gen=true
+// +k8s:openapi-model-package=io.kollect.kollect.pkg.apis.kollect.v1alpha1
 // +groupName=kollect.io
 package v1alpha1
