@@ -26,6 +26,752 @@ func Parser() *typed.Parser {
 var parserOnce sync.Once
 var parser *typed.Parser
 var schemaYAML = typed.YAMLObject(`types:
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
+  map:
+    fields:
+    - name: lastTransitionTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: message
+      type:
+        scalar: string
+      default: ""
+    - name: observedGeneration
+      type:
+        scalar: numeric
+    - name: reason
+      type:
+        scalar: string
+      default: ""
+    - name: status
+      type:
+        scalar: string
+      default: ""
+    - name: type
+      type:
+        scalar: string
+      default: ""
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.Duration
+  scalar: string
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1
+  map:
+    elementType:
+      scalar: untyped
+      list:
+        elementType:
+          namedType: __untyped_atomic_
+        elementRelationship: atomic
+      map:
+        elementType:
+          namedType: __untyped_deduced_
+        elementRelationship: separable
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector
+  map:
+    fields:
+    - name: matchExpressions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement
+          elementRelationship: atomic
+    - name: matchLabels
+      type:
+        map:
+          elementType:
+            scalar: string
+    elementRelationship: atomic
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement
+  map:
+    fields:
+    - name: key
+      type:
+        scalar: string
+      default: ""
+    - name: operator
+      type:
+        scalar: string
+      default: ""
+    - name: values
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.ManagedFieldsEntry
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: fieldsType
+      type:
+        scalar: string
+    - name: fieldsV1
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1
+    - name: manager
+      type:
+        scalar: string
+    - name: operation
+      type:
+        scalar: string
+    - name: subresource
+      type:
+        scalar: string
+    - name: time
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+  map:
+    fields:
+    - name: annotations
+      type:
+        map:
+          elementType:
+            scalar: string
+    - name: creationTimestamp
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: deletionGracePeriodSeconds
+      type:
+        scalar: numeric
+    - name: deletionTimestamp
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: finalizers
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+    - name: generateName
+      type:
+        scalar: string
+    - name: generation
+      type:
+        scalar: numeric
+    - name: labels
+      type:
+        map:
+          elementType:
+            scalar: string
+    - name: managedFields
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ManagedFieldsEntry
+          elementRelationship: atomic
+    - name: name
+      type:
+        scalar: string
+    - name: namespace
+      type:
+        scalar: string
+    - name: ownerReferences
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.OwnerReference
+          elementRelationship: associative
+          keys:
+          - uid
+    - name: resourceVersion
+      type:
+        scalar: string
+    - name: selfLink
+      type:
+        scalar: string
+    - name: uid
+      type:
+        scalar: string
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.OwnerReference
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+      default: ""
+    - name: blockOwnerDeletion
+      type:
+        scalar: boolean
+    - name: controller
+      type:
+        scalar: boolean
+    - name: kind
+      type:
+        scalar: string
+      default: ""
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: uid
+      type:
+        scalar: string
+      default: ""
+    elementRelationship: atomic
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+  scalar: untyped
+- name: io.kollect.kollect.pkg.apis.kollect.v1alpha1.Attribute
+  map:
+    fields:
+    - name: cel
+      type:
+        scalar: string
+    - name: jsonPath
+      type:
+        scalar: string
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: optional
+      type:
+        scalar: boolean
+    - name: promoted
+      type:
+        scalar: boolean
+    - name: type
+      type:
+        scalar: string
+- name: io.kollect.kollect.pkg.apis.kollect.v1alpha1.GitSink
+  map:
+    fields:
+    - name: branch
+      type:
+        scalar: string
+    - name: format
+      type:
+        scalar: string
+    - name: layout
+      type:
+        scalar: string
+    - name: pathTemplate
+      type:
+        scalar: string
+    - name: url
+      type:
+        scalar: string
+      default: ""
+- name: io.kollect.kollect.pkg.apis.kollect.v1alpha1.HTTPSink
+  map:
+    fields:
+    - name: format
+      type:
+        scalar: string
+    - name: method
+      type:
+        scalar: string
+    - name: url
+      type:
+        scalar: string
+      default: ""
+- name: io.kollect.kollect.pkg.apis.kollect.v1alpha1.InventorySpec
+  map:
+    fields:
+    - name: cluster
+      type:
+        scalar: string
+    - name: dedupe
+      type:
+        scalar: string
+    - name: deletionPolicy
+      type:
+        scalar: string
+    - name: exportMinInterval
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Duration
+    - name: namespaces
+      type:
+        namedType: io.kollect.kollect.pkg.apis.kollect.v1alpha1.NamespaceSelection
+    - name: sinkRefs
+      type:
+        list:
+          elementType:
+            namedType: io.kollect.kollect.pkg.apis.kollect.v1alpha1.SinkReference
+          elementRelationship: associative
+          keys:
+          - name
+    - name: targetSelector
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector
+- name: io.kollect.kollect.pkg.apis.kollect.v1alpha1.InventoryStatus
+  map:
+    fields:
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: contentHash
+      type:
+        scalar: string
+    - name: generation
+      type:
+        scalar: numeric
+    - name: observedGeneration
+      type:
+        scalar: numeric
+    - name: reservedGeneration
+      type:
+        scalar: numeric
+    - name: rows
+      type:
+        scalar: numeric
+    - name: sinks
+      type:
+        list:
+          elementType:
+            namedType: io.kollect.kollect.pkg.apis.kollect.v1alpha1.SinkStatus
+          elementRelationship: associative
+          keys:
+          - name
+- name: io.kollect.kollect.pkg.apis.kollect.v1alpha1.KafkaSink
+  map:
+    fields:
+    - name: brokers
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: topic
+      type:
+        scalar: string
+      default: ""
+- name: io.kollect.kollect.pkg.apis.kollect.v1alpha1.KollectClusterInventory
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+      default: {}
+    - name: spec
+      type:
+        namedType: io.kollect.kollect.pkg.apis.kollect.v1alpha1.InventorySpec
+      default: {}
+    - name: status
+      type:
+        namedType: io.kollect.kollect.pkg.apis.kollect.v1alpha1.InventoryStatus
+      default: {}
+- name: io.kollect.kollect.pkg.apis.kollect.v1alpha1.KollectClusterProfile
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+      default: {}
+    - name: spec
+      type:
+        namedType: io.kollect.kollect.pkg.apis.kollect.v1alpha1.ProfileSpec
+      default: {}
+    - name: status
+      type:
+        namedType: io.kollect.kollect.pkg.apis.kollect.v1alpha1.ProfileStatus
+      default: {}
+- name: io.kollect.kollect.pkg.apis.kollect.v1alpha1.KollectClusterSink
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+      default: {}
+    - name: spec
+      type:
+        namedType: io.kollect.kollect.pkg.apis.kollect.v1alpha1.SinkSpec
+      default: {}
+    - name: status
+      type:
+        namedType: io.kollect.kollect.pkg.apis.kollect.v1alpha1.SinkDestinationStatus
+      default: {}
+- name: io.kollect.kollect.pkg.apis.kollect.v1alpha1.KollectClusterTarget
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+      default: {}
+    - name: spec
+      type:
+        namedType: io.kollect.kollect.pkg.apis.kollect.v1alpha1.TargetSpec
+      default: {}
+    - name: status
+      type:
+        namedType: io.kollect.kollect.pkg.apis.kollect.v1alpha1.TargetStatus
+      default: {}
+- name: io.kollect.kollect.pkg.apis.kollect.v1alpha1.KollectInventory
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+      default: {}
+    - name: spec
+      type:
+        namedType: io.kollect.kollect.pkg.apis.kollect.v1alpha1.InventorySpec
+      default: {}
+    - name: status
+      type:
+        namedType: io.kollect.kollect.pkg.apis.kollect.v1alpha1.InventoryStatus
+      default: {}
+- name: io.kollect.kollect.pkg.apis.kollect.v1alpha1.KollectProfile
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+      default: {}
+    - name: spec
+      type:
+        namedType: io.kollect.kollect.pkg.apis.kollect.v1alpha1.ProfileSpec
+      default: {}
+    - name: status
+      type:
+        namedType: io.kollect.kollect.pkg.apis.kollect.v1alpha1.ProfileStatus
+      default: {}
+- name: io.kollect.kollect.pkg.apis.kollect.v1alpha1.KollectSink
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+      default: {}
+    - name: spec
+      type:
+        namedType: io.kollect.kollect.pkg.apis.kollect.v1alpha1.SinkSpec
+      default: {}
+    - name: status
+      type:
+        namedType: io.kollect.kollect.pkg.apis.kollect.v1alpha1.SinkDestinationStatus
+      default: {}
+- name: io.kollect.kollect.pkg.apis.kollect.v1alpha1.KollectTarget
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+      default: {}
+    - name: spec
+      type:
+        namedType: io.kollect.kollect.pkg.apis.kollect.v1alpha1.TargetSpec
+      default: {}
+    - name: status
+      type:
+        namedType: io.kollect.kollect.pkg.apis.kollect.v1alpha1.TargetStatus
+      default: {}
+- name: io.kollect.kollect.pkg.apis.kollect.v1alpha1.NATSSink
+  map:
+    fields:
+    - name: stream
+      type:
+        scalar: string
+      default: ""
+    - name: url
+      type:
+        scalar: string
+      default: ""
+- name: io.kollect.kollect.pkg.apis.kollect.v1alpha1.NamespaceSelection
+  map:
+    fields:
+    - name: exclude
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+    - name: names
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+    - name: selector
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector
+- name: io.kollect.kollect.pkg.apis.kollect.v1alpha1.ObjectStoreSink
+  map:
+    fields:
+    - name: format
+      type:
+        scalar: string
+    - name: prefix
+      type:
+        scalar: string
+    - name: retention
+      type:
+        namedType: io.kollect.kollect.pkg.apis.kollect.v1alpha1.Retention
+    - name: url
+      type:
+        scalar: string
+      default: ""
+- name: io.kollect.kollect.pkg.apis.kollect.v1alpha1.PostgresSink
+  map:
+    fields:
+    - name: deletion
+      type:
+        scalar: string
+    - name: schema
+      type:
+        scalar: string
+    - name: table
+      type:
+        scalar: string
+- name: io.kollect.kollect.pkg.apis.kollect.v1alpha1.ProfileReference
+  map:
+    fields:
+    - name: kind
+      type:
+        scalar: string
+    - name: name
+      type:
+        scalar: string
+      default: ""
+- name: io.kollect.kollect.pkg.apis.kollect.v1alpha1.ProfileSpec
+  map:
+    fields:
+    - name: attributes
+      type:
+        list:
+          elementType:
+            namedType: io.kollect.kollect.pkg.apis.kollect.v1alpha1.Attribute
+          elementRelationship: associative
+          keys:
+          - name
+    - name: resource
+      type:
+        namedType: io.kollect.kollect.pkg.apis.kollect.v1alpha1.ResourceReference
+      default: {}
+- name: io.kollect.kollect.pkg.apis.kollect.v1alpha1.ProfileStatus
+  map:
+    fields:
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: observedGeneration
+      type:
+        scalar: numeric
+    - name: resource
+      type:
+        scalar: string
+- name: io.kollect.kollect.pkg.apis.kollect.v1alpha1.ResourceReference
+  map:
+    fields:
+    - name: group
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+      default: ""
+    - name: version
+      type:
+        scalar: string
+- name: io.kollect.kollect.pkg.apis.kollect.v1alpha1.Retention
+  map:
+    fields:
+    - name: daily
+      type:
+        scalar: numeric
+    - name: hourly
+      type:
+        scalar: numeric
+    - name: keep
+      type:
+        scalar: numeric
+- name: io.kollect.kollect.pkg.apis.kollect.v1alpha1.SecretReference
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: namespace
+      type:
+        scalar: string
+- name: io.kollect.kollect.pkg.apis.kollect.v1alpha1.SinkDestinationStatus
+  map:
+    fields:
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: observedGeneration
+      type:
+        scalar: numeric
+- name: io.kollect.kollect.pkg.apis.kollect.v1alpha1.SinkReference
+  map:
+    fields:
+    - name: exportMinInterval
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Duration
+    - name: name
+      type:
+        scalar: string
+      default: ""
+- name: io.kollect.kollect.pkg.apis.kollect.v1alpha1.SinkSpec
+  map:
+    fields:
+    - name: git
+      type:
+        namedType: io.kollect.kollect.pkg.apis.kollect.v1alpha1.GitSink
+    - name: http
+      type:
+        namedType: io.kollect.kollect.pkg.apis.kollect.v1alpha1.HTTPSink
+    - name: kafka
+      type:
+        namedType: io.kollect.kollect.pkg.apis.kollect.v1alpha1.KafkaSink
+    - name: minWriteInterval
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Duration
+    - name: nats
+      type:
+        namedType: io.kollect.kollect.pkg.apis.kollect.v1alpha1.NATSSink
+    - name: objectStore
+      type:
+        namedType: io.kollect.kollect.pkg.apis.kollect.v1alpha1.ObjectStoreSink
+    - name: postgres
+      type:
+        namedType: io.kollect.kollect.pkg.apis.kollect.v1alpha1.PostgresSink
+    - name: secretRef
+      type:
+        namedType: io.kollect.kollect.pkg.apis.kollect.v1alpha1.SecretReference
+    - name: type
+      type:
+        scalar: string
+      default: ""
+- name: io.kollect.kollect.pkg.apis.kollect.v1alpha1.SinkStatus
+  map:
+    fields:
+    - name: contentHash
+      type:
+        scalar: string
+    - name: generation
+      type:
+        scalar: numeric
+    - name: lastError
+      type:
+        scalar: string
+    - name: lastSuccessTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: retryTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: rows
+      type:
+        scalar: numeric
+- name: io.kollect.kollect.pkg.apis.kollect.v1alpha1.TargetSpec
+  map:
+    fields:
+    - name: match
+      type:
+        scalar: string
+    - name: names
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+    - name: namespaces
+      type:
+        namedType: io.kollect.kollect.pkg.apis.kollect.v1alpha1.NamespaceSelection
+    - name: profileRef
+      type:
+        namedType: io.kollect.kollect.pkg.apis.kollect.v1alpha1.ProfileReference
+      default: {}
+    - name: selector
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector
+    - name: serviceAccountName
+      type:
+        scalar: string
+    - name: suspend
+      type:
+        scalar: boolean
+- name: io.kollect.kollect.pkg.apis.kollect.v1alpha1.TargetStatus
+  map:
+    fields:
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: observedGeneration
+      type:
+        scalar: numeric
+    - name: resource
+      type:
+        scalar: string
+    - name: rows
+      type:
+        scalar: numeric
 - name: __untyped_atomic_
   scalar: untyped
   list:

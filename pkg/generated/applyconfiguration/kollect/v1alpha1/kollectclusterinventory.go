@@ -8,7 +8,10 @@ package v1alpha1
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	types "k8s.io/apimachinery/pkg/types"
+	managedfields "k8s.io/apimachinery/pkg/util/managedfields"
 	v1 "k8s.io/client-go/applyconfigurations/meta/v1"
+	kollectv1alpha1 "kollect.io/kollect/pkg/apis/kollect/v1alpha1"
+	internal "kollect.io/kollect/pkg/generated/applyconfiguration/internal"
 )
 
 // KollectClusterInventoryApplyConfiguration represents a declarative configuration of the KollectClusterInventory type for use
@@ -33,6 +36,46 @@ func KollectClusterInventory(name string) *KollectClusterInventoryApplyConfigura
 	b.WithKind("KollectClusterInventory")
 	b.WithAPIVersion("kollect.io/v1alpha1")
 	return b
+}
+
+// ExtractKollectClusterInventoryFrom extracts the applied configuration owned by fieldManager from
+// kollectClusterInventory for the specified subresource. Pass an empty string for subresource to extract
+// the main resource. Common subresources include "status", "scale", etc.
+// kollectClusterInventory must be a unmodified KollectClusterInventory API object that was retrieved from the Kubernetes API.
+// ExtractKollectClusterInventoryFrom provides a way to perform a extract/modify-in-place/apply workflow.
+// Note that an extracted apply configuration will contain fewer fields than what the fieldManager previously
+// applied if another fieldManager has updated or force applied any of the previously applied fields.
+func ExtractKollectClusterInventoryFrom(kollectClusterInventory *kollectv1alpha1.KollectClusterInventory, fieldManager string, subresource string) (*KollectClusterInventoryApplyConfiguration, error) {
+	b := &KollectClusterInventoryApplyConfiguration{}
+	err := managedfields.ExtractInto(kollectClusterInventory, internal.Parser().Type("io.kollect.kollect.pkg.apis.kollect.v1alpha1.KollectClusterInventory"), fieldManager, b, subresource)
+	if err != nil {
+		return nil, err
+	}
+	b.WithName(kollectClusterInventory.Name)
+
+	b.WithKind("KollectClusterInventory")
+	b.WithAPIVersion("kollect.io/v1alpha1")
+	return b, nil
+}
+
+// ExtractKollectClusterInventory extracts the applied configuration owned by fieldManager from
+// kollectClusterInventory. If no managedFields are found in kollectClusterInventory for fieldManager, a
+// KollectClusterInventoryApplyConfiguration is returned with only the Name, Namespace (if applicable),
+// APIVersion and Kind populated. It is possible that no managed fields were found for because other
+// field managers have taken ownership of all the fields previously owned by fieldManager, or because
+// the fieldManager never owned fields any fields.
+// kollectClusterInventory must be a unmodified KollectClusterInventory API object that was retrieved from the Kubernetes API.
+// ExtractKollectClusterInventory provides a way to perform a extract/modify-in-place/apply workflow.
+// Note that an extracted apply configuration will contain fewer fields than what the fieldManager previously
+// applied if another fieldManager has updated or force applied any of the previously applied fields.
+func ExtractKollectClusterInventory(kollectClusterInventory *kollectv1alpha1.KollectClusterInventory, fieldManager string) (*KollectClusterInventoryApplyConfiguration, error) {
+	return ExtractKollectClusterInventoryFrom(kollectClusterInventory, fieldManager, "")
+}
+
+// ExtractKollectClusterInventoryStatus extracts the applied configuration owned by fieldManager from
+// kollectClusterInventory for the status subresource.
+func ExtractKollectClusterInventoryStatus(kollectClusterInventory *kollectv1alpha1.KollectClusterInventory, fieldManager string) (*KollectClusterInventoryApplyConfiguration, error) {
+	return ExtractKollectClusterInventoryFrom(kollectClusterInventory, fieldManager, "status")
 }
 
 func (b KollectClusterInventoryApplyConfiguration) IsApplyConfiguration() {}

@@ -8,7 +8,10 @@ package v1alpha1
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	types "k8s.io/apimachinery/pkg/types"
+	managedfields "k8s.io/apimachinery/pkg/util/managedfields"
 	v1 "k8s.io/client-go/applyconfigurations/meta/v1"
+	kollectv1alpha1 "kollect.io/kollect/pkg/apis/kollect/v1alpha1"
+	internal "kollect.io/kollect/pkg/generated/applyconfiguration/internal"
 )
 
 // KollectClusterProfileApplyConfiguration represents a declarative configuration of the KollectClusterProfile type for use
@@ -32,6 +35,46 @@ func KollectClusterProfile(name string) *KollectClusterProfileApplyConfiguration
 	b.WithKind("KollectClusterProfile")
 	b.WithAPIVersion("kollect.io/v1alpha1")
 	return b
+}
+
+// ExtractKollectClusterProfileFrom extracts the applied configuration owned by fieldManager from
+// kollectClusterProfile for the specified subresource. Pass an empty string for subresource to extract
+// the main resource. Common subresources include "status", "scale", etc.
+// kollectClusterProfile must be a unmodified KollectClusterProfile API object that was retrieved from the Kubernetes API.
+// ExtractKollectClusterProfileFrom provides a way to perform a extract/modify-in-place/apply workflow.
+// Note that an extracted apply configuration will contain fewer fields than what the fieldManager previously
+// applied if another fieldManager has updated or force applied any of the previously applied fields.
+func ExtractKollectClusterProfileFrom(kollectClusterProfile *kollectv1alpha1.KollectClusterProfile, fieldManager string, subresource string) (*KollectClusterProfileApplyConfiguration, error) {
+	b := &KollectClusterProfileApplyConfiguration{}
+	err := managedfields.ExtractInto(kollectClusterProfile, internal.Parser().Type("io.kollect.kollect.pkg.apis.kollect.v1alpha1.KollectClusterProfile"), fieldManager, b, subresource)
+	if err != nil {
+		return nil, err
+	}
+	b.WithName(kollectClusterProfile.Name)
+
+	b.WithKind("KollectClusterProfile")
+	b.WithAPIVersion("kollect.io/v1alpha1")
+	return b, nil
+}
+
+// ExtractKollectClusterProfile extracts the applied configuration owned by fieldManager from
+// kollectClusterProfile. If no managedFields are found in kollectClusterProfile for fieldManager, a
+// KollectClusterProfileApplyConfiguration is returned with only the Name, Namespace (if applicable),
+// APIVersion and Kind populated. It is possible that no managed fields were found for because other
+// field managers have taken ownership of all the fields previously owned by fieldManager, or because
+// the fieldManager never owned fields any fields.
+// kollectClusterProfile must be a unmodified KollectClusterProfile API object that was retrieved from the Kubernetes API.
+// ExtractKollectClusterProfile provides a way to perform a extract/modify-in-place/apply workflow.
+// Note that an extracted apply configuration will contain fewer fields than what the fieldManager previously
+// applied if another fieldManager has updated or force applied any of the previously applied fields.
+func ExtractKollectClusterProfile(kollectClusterProfile *kollectv1alpha1.KollectClusterProfile, fieldManager string) (*KollectClusterProfileApplyConfiguration, error) {
+	return ExtractKollectClusterProfileFrom(kollectClusterProfile, fieldManager, "")
+}
+
+// ExtractKollectClusterProfileStatus extracts the applied configuration owned by fieldManager from
+// kollectClusterProfile for the status subresource.
+func ExtractKollectClusterProfileStatus(kollectClusterProfile *kollectv1alpha1.KollectClusterProfile, fieldManager string) (*KollectClusterProfileApplyConfiguration, error) {
+	return ExtractKollectClusterProfileFrom(kollectClusterProfile, fieldManager, "status")
 }
 
 func (b KollectClusterProfileApplyConfiguration) IsApplyConfiguration() {}

@@ -8,7 +8,10 @@ package v1alpha1
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	types "k8s.io/apimachinery/pkg/types"
+	managedfields "k8s.io/apimachinery/pkg/util/managedfields"
 	v1 "k8s.io/client-go/applyconfigurations/meta/v1"
+	kollectv1alpha1 "kollect.io/kollect/pkg/apis/kollect/v1alpha1"
+	internal "kollect.io/kollect/pkg/generated/applyconfiguration/internal"
 )
 
 // KollectClusterSinkApplyConfiguration represents a declarative configuration of the KollectClusterSink type for use
@@ -32,6 +35,46 @@ func KollectClusterSink(name string) *KollectClusterSinkApplyConfiguration {
 	b.WithKind("KollectClusterSink")
 	b.WithAPIVersion("kollect.io/v1alpha1")
 	return b
+}
+
+// ExtractKollectClusterSinkFrom extracts the applied configuration owned by fieldManager from
+// kollectClusterSink for the specified subresource. Pass an empty string for subresource to extract
+// the main resource. Common subresources include "status", "scale", etc.
+// kollectClusterSink must be a unmodified KollectClusterSink API object that was retrieved from the Kubernetes API.
+// ExtractKollectClusterSinkFrom provides a way to perform a extract/modify-in-place/apply workflow.
+// Note that an extracted apply configuration will contain fewer fields than what the fieldManager previously
+// applied if another fieldManager has updated or force applied any of the previously applied fields.
+func ExtractKollectClusterSinkFrom(kollectClusterSink *kollectv1alpha1.KollectClusterSink, fieldManager string, subresource string) (*KollectClusterSinkApplyConfiguration, error) {
+	b := &KollectClusterSinkApplyConfiguration{}
+	err := managedfields.ExtractInto(kollectClusterSink, internal.Parser().Type("io.kollect.kollect.pkg.apis.kollect.v1alpha1.KollectClusterSink"), fieldManager, b, subresource)
+	if err != nil {
+		return nil, err
+	}
+	b.WithName(kollectClusterSink.Name)
+
+	b.WithKind("KollectClusterSink")
+	b.WithAPIVersion("kollect.io/v1alpha1")
+	return b, nil
+}
+
+// ExtractKollectClusterSink extracts the applied configuration owned by fieldManager from
+// kollectClusterSink. If no managedFields are found in kollectClusterSink for fieldManager, a
+// KollectClusterSinkApplyConfiguration is returned with only the Name, Namespace (if applicable),
+// APIVersion and Kind populated. It is possible that no managed fields were found for because other
+// field managers have taken ownership of all the fields previously owned by fieldManager, or because
+// the fieldManager never owned fields any fields.
+// kollectClusterSink must be a unmodified KollectClusterSink API object that was retrieved from the Kubernetes API.
+// ExtractKollectClusterSink provides a way to perform a extract/modify-in-place/apply workflow.
+// Note that an extracted apply configuration will contain fewer fields than what the fieldManager previously
+// applied if another fieldManager has updated or force applied any of the previously applied fields.
+func ExtractKollectClusterSink(kollectClusterSink *kollectv1alpha1.KollectClusterSink, fieldManager string) (*KollectClusterSinkApplyConfiguration, error) {
+	return ExtractKollectClusterSinkFrom(kollectClusterSink, fieldManager, "")
+}
+
+// ExtractKollectClusterSinkStatus extracts the applied configuration owned by fieldManager from
+// kollectClusterSink for the status subresource.
+func ExtractKollectClusterSinkStatus(kollectClusterSink *kollectv1alpha1.KollectClusterSink, fieldManager string) (*KollectClusterSinkApplyConfiguration, error) {
+	return ExtractKollectClusterSinkFrom(kollectClusterSink, fieldManager, "status")
 }
 
 func (b KollectClusterSinkApplyConfiguration) IsApplyConfiguration() {}

@@ -8,7 +8,10 @@ package v1alpha1
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	types "k8s.io/apimachinery/pkg/types"
+	managedfields "k8s.io/apimachinery/pkg/util/managedfields"
 	v1 "k8s.io/client-go/applyconfigurations/meta/v1"
+	kollectv1alpha1 "kollect.io/kollect/pkg/apis/kollect/v1alpha1"
+	internal "kollect.io/kollect/pkg/generated/applyconfiguration/internal"
 )
 
 // KollectClusterTargetApplyConfiguration represents a declarative configuration of the KollectClusterTarget type for use
@@ -33,6 +36,46 @@ func KollectClusterTarget(name string) *KollectClusterTargetApplyConfiguration {
 	b.WithKind("KollectClusterTarget")
 	b.WithAPIVersion("kollect.io/v1alpha1")
 	return b
+}
+
+// ExtractKollectClusterTargetFrom extracts the applied configuration owned by fieldManager from
+// kollectClusterTarget for the specified subresource. Pass an empty string for subresource to extract
+// the main resource. Common subresources include "status", "scale", etc.
+// kollectClusterTarget must be a unmodified KollectClusterTarget API object that was retrieved from the Kubernetes API.
+// ExtractKollectClusterTargetFrom provides a way to perform a extract/modify-in-place/apply workflow.
+// Note that an extracted apply configuration will contain fewer fields than what the fieldManager previously
+// applied if another fieldManager has updated or force applied any of the previously applied fields.
+func ExtractKollectClusterTargetFrom(kollectClusterTarget *kollectv1alpha1.KollectClusterTarget, fieldManager string, subresource string) (*KollectClusterTargetApplyConfiguration, error) {
+	b := &KollectClusterTargetApplyConfiguration{}
+	err := managedfields.ExtractInto(kollectClusterTarget, internal.Parser().Type("io.kollect.kollect.pkg.apis.kollect.v1alpha1.KollectClusterTarget"), fieldManager, b, subresource)
+	if err != nil {
+		return nil, err
+	}
+	b.WithName(kollectClusterTarget.Name)
+
+	b.WithKind("KollectClusterTarget")
+	b.WithAPIVersion("kollect.io/v1alpha1")
+	return b, nil
+}
+
+// ExtractKollectClusterTarget extracts the applied configuration owned by fieldManager from
+// kollectClusterTarget. If no managedFields are found in kollectClusterTarget for fieldManager, a
+// KollectClusterTargetApplyConfiguration is returned with only the Name, Namespace (if applicable),
+// APIVersion and Kind populated. It is possible that no managed fields were found for because other
+// field managers have taken ownership of all the fields previously owned by fieldManager, or because
+// the fieldManager never owned fields any fields.
+// kollectClusterTarget must be a unmodified KollectClusterTarget API object that was retrieved from the Kubernetes API.
+// ExtractKollectClusterTarget provides a way to perform a extract/modify-in-place/apply workflow.
+// Note that an extracted apply configuration will contain fewer fields than what the fieldManager previously
+// applied if another fieldManager has updated or force applied any of the previously applied fields.
+func ExtractKollectClusterTarget(kollectClusterTarget *kollectv1alpha1.KollectClusterTarget, fieldManager string) (*KollectClusterTargetApplyConfiguration, error) {
+	return ExtractKollectClusterTargetFrom(kollectClusterTarget, fieldManager, "")
+}
+
+// ExtractKollectClusterTargetStatus extracts the applied configuration owned by fieldManager from
+// kollectClusterTarget for the status subresource.
+func ExtractKollectClusterTargetStatus(kollectClusterTarget *kollectv1alpha1.KollectClusterTarget, fieldManager string) (*KollectClusterTargetApplyConfiguration, error) {
+	return ExtractKollectClusterTargetFrom(kollectClusterTarget, fieldManager, "status")
 }
 
 func (b KollectClusterTargetApplyConfiguration) IsApplyConfiguration() {}

@@ -8,7 +8,10 @@ package v1alpha1
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	types "k8s.io/apimachinery/pkg/types"
+	managedfields "k8s.io/apimachinery/pkg/util/managedfields"
 	v1 "k8s.io/client-go/applyconfigurations/meta/v1"
+	kollectv1alpha1 "kollect.io/kollect/pkg/apis/kollect/v1alpha1"
+	internal "kollect.io/kollect/pkg/generated/applyconfiguration/internal"
 )
 
 // KollectInventoryApplyConfiguration represents a declarative configuration of the KollectInventory type for use
@@ -33,6 +36,47 @@ func KollectInventory(name, namespace string) *KollectInventoryApplyConfiguratio
 	b.WithKind("KollectInventory")
 	b.WithAPIVersion("kollect.io/v1alpha1")
 	return b
+}
+
+// ExtractKollectInventoryFrom extracts the applied configuration owned by fieldManager from
+// kollectInventory for the specified subresource. Pass an empty string for subresource to extract
+// the main resource. Common subresources include "status", "scale", etc.
+// kollectInventory must be a unmodified KollectInventory API object that was retrieved from the Kubernetes API.
+// ExtractKollectInventoryFrom provides a way to perform a extract/modify-in-place/apply workflow.
+// Note that an extracted apply configuration will contain fewer fields than what the fieldManager previously
+// applied if another fieldManager has updated or force applied any of the previously applied fields.
+func ExtractKollectInventoryFrom(kollectInventory *kollectv1alpha1.KollectInventory, fieldManager string, subresource string) (*KollectInventoryApplyConfiguration, error) {
+	b := &KollectInventoryApplyConfiguration{}
+	err := managedfields.ExtractInto(kollectInventory, internal.Parser().Type("io.kollect.kollect.pkg.apis.kollect.v1alpha1.KollectInventory"), fieldManager, b, subresource)
+	if err != nil {
+		return nil, err
+	}
+	b.WithName(kollectInventory.Name)
+	b.WithNamespace(kollectInventory.Namespace)
+
+	b.WithKind("KollectInventory")
+	b.WithAPIVersion("kollect.io/v1alpha1")
+	return b, nil
+}
+
+// ExtractKollectInventory extracts the applied configuration owned by fieldManager from
+// kollectInventory. If no managedFields are found in kollectInventory for fieldManager, a
+// KollectInventoryApplyConfiguration is returned with only the Name, Namespace (if applicable),
+// APIVersion and Kind populated. It is possible that no managed fields were found for because other
+// field managers have taken ownership of all the fields previously owned by fieldManager, or because
+// the fieldManager never owned fields any fields.
+// kollectInventory must be a unmodified KollectInventory API object that was retrieved from the Kubernetes API.
+// ExtractKollectInventory provides a way to perform a extract/modify-in-place/apply workflow.
+// Note that an extracted apply configuration will contain fewer fields than what the fieldManager previously
+// applied if another fieldManager has updated or force applied any of the previously applied fields.
+func ExtractKollectInventory(kollectInventory *kollectv1alpha1.KollectInventory, fieldManager string) (*KollectInventoryApplyConfiguration, error) {
+	return ExtractKollectInventoryFrom(kollectInventory, fieldManager, "")
+}
+
+// ExtractKollectInventoryStatus extracts the applied configuration owned by fieldManager from
+// kollectInventory for the status subresource.
+func ExtractKollectInventoryStatus(kollectInventory *kollectv1alpha1.KollectInventory, fieldManager string) (*KollectInventoryApplyConfiguration, error) {
+	return ExtractKollectInventoryFrom(kollectInventory, fieldManager, "status")
 }
 
 func (b KollectInventoryApplyConfiguration) IsApplyConfiguration() {}

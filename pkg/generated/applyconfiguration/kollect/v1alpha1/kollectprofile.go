@@ -8,7 +8,10 @@ package v1alpha1
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	types "k8s.io/apimachinery/pkg/types"
+	managedfields "k8s.io/apimachinery/pkg/util/managedfields"
 	v1 "k8s.io/client-go/applyconfigurations/meta/v1"
+	kollectv1alpha1 "kollect.io/kollect/pkg/apis/kollect/v1alpha1"
+	internal "kollect.io/kollect/pkg/generated/applyconfiguration/internal"
 )
 
 // KollectProfileApplyConfiguration represents a declarative configuration of the KollectProfile type for use
@@ -34,6 +37,47 @@ func KollectProfile(name, namespace string) *KollectProfileApplyConfiguration {
 	b.WithKind("KollectProfile")
 	b.WithAPIVersion("kollect.io/v1alpha1")
 	return b
+}
+
+// ExtractKollectProfileFrom extracts the applied configuration owned by fieldManager from
+// kollectProfile for the specified subresource. Pass an empty string for subresource to extract
+// the main resource. Common subresources include "status", "scale", etc.
+// kollectProfile must be a unmodified KollectProfile API object that was retrieved from the Kubernetes API.
+// ExtractKollectProfileFrom provides a way to perform a extract/modify-in-place/apply workflow.
+// Note that an extracted apply configuration will contain fewer fields than what the fieldManager previously
+// applied if another fieldManager has updated or force applied any of the previously applied fields.
+func ExtractKollectProfileFrom(kollectProfile *kollectv1alpha1.KollectProfile, fieldManager string, subresource string) (*KollectProfileApplyConfiguration, error) {
+	b := &KollectProfileApplyConfiguration{}
+	err := managedfields.ExtractInto(kollectProfile, internal.Parser().Type("io.kollect.kollect.pkg.apis.kollect.v1alpha1.KollectProfile"), fieldManager, b, subresource)
+	if err != nil {
+		return nil, err
+	}
+	b.WithName(kollectProfile.Name)
+	b.WithNamespace(kollectProfile.Namespace)
+
+	b.WithKind("KollectProfile")
+	b.WithAPIVersion("kollect.io/v1alpha1")
+	return b, nil
+}
+
+// ExtractKollectProfile extracts the applied configuration owned by fieldManager from
+// kollectProfile. If no managedFields are found in kollectProfile for fieldManager, a
+// KollectProfileApplyConfiguration is returned with only the Name, Namespace (if applicable),
+// APIVersion and Kind populated. It is possible that no managed fields were found for because other
+// field managers have taken ownership of all the fields previously owned by fieldManager, or because
+// the fieldManager never owned fields any fields.
+// kollectProfile must be a unmodified KollectProfile API object that was retrieved from the Kubernetes API.
+// ExtractKollectProfile provides a way to perform a extract/modify-in-place/apply workflow.
+// Note that an extracted apply configuration will contain fewer fields than what the fieldManager previously
+// applied if another fieldManager has updated or force applied any of the previously applied fields.
+func ExtractKollectProfile(kollectProfile *kollectv1alpha1.KollectProfile, fieldManager string) (*KollectProfileApplyConfiguration, error) {
+	return ExtractKollectProfileFrom(kollectProfile, fieldManager, "")
+}
+
+// ExtractKollectProfileStatus extracts the applied configuration owned by fieldManager from
+// kollectProfile for the status subresource.
+func ExtractKollectProfileStatus(kollectProfile *kollectv1alpha1.KollectProfile, fieldManager string) (*KollectProfileApplyConfiguration, error) {
+	return ExtractKollectProfileFrom(kollectProfile, fieldManager, "status")
 }
 
 func (b KollectProfileApplyConfiguration) IsApplyConfiguration() {}

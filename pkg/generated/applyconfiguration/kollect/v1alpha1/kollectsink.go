@@ -8,7 +8,10 @@ package v1alpha1
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	types "k8s.io/apimachinery/pkg/types"
+	managedfields "k8s.io/apimachinery/pkg/util/managedfields"
 	v1 "k8s.io/client-go/applyconfigurations/meta/v1"
+	kollectv1alpha1 "kollect.io/kollect/pkg/apis/kollect/v1alpha1"
+	internal "kollect.io/kollect/pkg/generated/applyconfiguration/internal"
 )
 
 // KollectSinkApplyConfiguration represents a declarative configuration of the KollectSink type for use
@@ -33,6 +36,47 @@ func KollectSink(name, namespace string) *KollectSinkApplyConfiguration {
 	b.WithKind("KollectSink")
 	b.WithAPIVersion("kollect.io/v1alpha1")
 	return b
+}
+
+// ExtractKollectSinkFrom extracts the applied configuration owned by fieldManager from
+// kollectSink for the specified subresource. Pass an empty string for subresource to extract
+// the main resource. Common subresources include "status", "scale", etc.
+// kollectSink must be a unmodified KollectSink API object that was retrieved from the Kubernetes API.
+// ExtractKollectSinkFrom provides a way to perform a extract/modify-in-place/apply workflow.
+// Note that an extracted apply configuration will contain fewer fields than what the fieldManager previously
+// applied if another fieldManager has updated or force applied any of the previously applied fields.
+func ExtractKollectSinkFrom(kollectSink *kollectv1alpha1.KollectSink, fieldManager string, subresource string) (*KollectSinkApplyConfiguration, error) {
+	b := &KollectSinkApplyConfiguration{}
+	err := managedfields.ExtractInto(kollectSink, internal.Parser().Type("io.kollect.kollect.pkg.apis.kollect.v1alpha1.KollectSink"), fieldManager, b, subresource)
+	if err != nil {
+		return nil, err
+	}
+	b.WithName(kollectSink.Name)
+	b.WithNamespace(kollectSink.Namespace)
+
+	b.WithKind("KollectSink")
+	b.WithAPIVersion("kollect.io/v1alpha1")
+	return b, nil
+}
+
+// ExtractKollectSink extracts the applied configuration owned by fieldManager from
+// kollectSink. If no managedFields are found in kollectSink for fieldManager, a
+// KollectSinkApplyConfiguration is returned with only the Name, Namespace (if applicable),
+// APIVersion and Kind populated. It is possible that no managed fields were found for because other
+// field managers have taken ownership of all the fields previously owned by fieldManager, or because
+// the fieldManager never owned fields any fields.
+// kollectSink must be a unmodified KollectSink API object that was retrieved from the Kubernetes API.
+// ExtractKollectSink provides a way to perform a extract/modify-in-place/apply workflow.
+// Note that an extracted apply configuration will contain fewer fields than what the fieldManager previously
+// applied if another fieldManager has updated or force applied any of the previously applied fields.
+func ExtractKollectSink(kollectSink *kollectv1alpha1.KollectSink, fieldManager string) (*KollectSinkApplyConfiguration, error) {
+	return ExtractKollectSinkFrom(kollectSink, fieldManager, "")
+}
+
+// ExtractKollectSinkStatus extracts the applied configuration owned by fieldManager from
+// kollectSink for the status subresource.
+func ExtractKollectSinkStatus(kollectSink *kollectv1alpha1.KollectSink, fieldManager string) (*KollectSinkApplyConfiguration, error) {
+	return ExtractKollectSinkFrom(kollectSink, fieldManager, "status")
 }
 
 func (b KollectSinkApplyConfiguration) IsApplyConfiguration() {}

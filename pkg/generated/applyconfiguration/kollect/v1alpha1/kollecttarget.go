@@ -8,7 +8,10 @@ package v1alpha1
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	types "k8s.io/apimachinery/pkg/types"
+	managedfields "k8s.io/apimachinery/pkg/util/managedfields"
 	v1 "k8s.io/client-go/applyconfigurations/meta/v1"
+	kollectv1alpha1 "kollect.io/kollect/pkg/apis/kollect/v1alpha1"
+	internal "kollect.io/kollect/pkg/generated/applyconfiguration/internal"
 )
 
 // KollectTargetApplyConfiguration represents a declarative configuration of the KollectTarget type for use
@@ -34,6 +37,47 @@ func KollectTarget(name, namespace string) *KollectTargetApplyConfiguration {
 	b.WithKind("KollectTarget")
 	b.WithAPIVersion("kollect.io/v1alpha1")
 	return b
+}
+
+// ExtractKollectTargetFrom extracts the applied configuration owned by fieldManager from
+// kollectTarget for the specified subresource. Pass an empty string for subresource to extract
+// the main resource. Common subresources include "status", "scale", etc.
+// kollectTarget must be a unmodified KollectTarget API object that was retrieved from the Kubernetes API.
+// ExtractKollectTargetFrom provides a way to perform a extract/modify-in-place/apply workflow.
+// Note that an extracted apply configuration will contain fewer fields than what the fieldManager previously
+// applied if another fieldManager has updated or force applied any of the previously applied fields.
+func ExtractKollectTargetFrom(kollectTarget *kollectv1alpha1.KollectTarget, fieldManager string, subresource string) (*KollectTargetApplyConfiguration, error) {
+	b := &KollectTargetApplyConfiguration{}
+	err := managedfields.ExtractInto(kollectTarget, internal.Parser().Type("io.kollect.kollect.pkg.apis.kollect.v1alpha1.KollectTarget"), fieldManager, b, subresource)
+	if err != nil {
+		return nil, err
+	}
+	b.WithName(kollectTarget.Name)
+	b.WithNamespace(kollectTarget.Namespace)
+
+	b.WithKind("KollectTarget")
+	b.WithAPIVersion("kollect.io/v1alpha1")
+	return b, nil
+}
+
+// ExtractKollectTarget extracts the applied configuration owned by fieldManager from
+// kollectTarget. If no managedFields are found in kollectTarget for fieldManager, a
+// KollectTargetApplyConfiguration is returned with only the Name, Namespace (if applicable),
+// APIVersion and Kind populated. It is possible that no managed fields were found for because other
+// field managers have taken ownership of all the fields previously owned by fieldManager, or because
+// the fieldManager never owned fields any fields.
+// kollectTarget must be a unmodified KollectTarget API object that was retrieved from the Kubernetes API.
+// ExtractKollectTarget provides a way to perform a extract/modify-in-place/apply workflow.
+// Note that an extracted apply configuration will contain fewer fields than what the fieldManager previously
+// applied if another fieldManager has updated or force applied any of the previously applied fields.
+func ExtractKollectTarget(kollectTarget *kollectv1alpha1.KollectTarget, fieldManager string) (*KollectTargetApplyConfiguration, error) {
+	return ExtractKollectTargetFrom(kollectTarget, fieldManager, "")
+}
+
+// ExtractKollectTargetStatus extracts the applied configuration owned by fieldManager from
+// kollectTarget for the status subresource.
+func ExtractKollectTargetStatus(kollectTarget *kollectv1alpha1.KollectTarget, fieldManager string) (*KollectTargetApplyConfiguration, error) {
+	return ExtractKollectTargetFrom(kollectTarget, fieldManager, "status")
 }
 
 func (b KollectTargetApplyConfiguration) IsApplyConfiguration() {}
