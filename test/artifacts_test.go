@@ -3,6 +3,8 @@ package test
 import (
 	"context"
 	"fmt"
+	"io/fs"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -35,6 +37,7 @@ const (
 // server's authorizer then answers is checked. Pods are not run either; that
 // the Deployment's would be admitted is asked with a dry run.
 func TestArtifactsOnAControlPlane(t *testing.T) {
+	readArtifacts(t)
 	cp := controlplane.ForTest(t, controlplane.Options{})
 	client := kubernetes.NewForConfigOrDie(cp.Config())
 
@@ -194,9 +197,26 @@ func checkPodIsAdmitted(t *testing.T, client kubernetes.Interface) {
 	}
 }
 
+// readArtifacts opens every file that kubectl will read: go test then knows that
+// its cached result depends on them.
+func readArtifacts(t *testing.T) {
+	t.Helper()
+	err := filepath.WalkDir(artifacts, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		_, err = os.ReadFile(path)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // render returns the objects of the kustomization.
 func render(t *testing.T) []*unstructured.Unstructured {
 	t.Helper()
+	readArtifacts(t)
 	binaries, err := controlplane.Binaries(t.Context(), t.Output())
 	if err != nil {
 		t.Fatal(err)
