@@ -76,6 +76,9 @@ func run(ctx context.Context, o *Options) error {
 	if err != nil {
 		return err
 	}
+	if err := config.keepCertificate(ctx, o); err != nil {
+		return err
+	}
 	store := inventory.NewStore(inventory.Options{})
 	server, err := config.Complete().New(store)
 	if err != nil {

@@ -28,6 +28,11 @@ type Options struct {
 	// SinkFileRoot is the folder that file:// sinks write below; empty turns them
 	// off.
 	SinkFileRoot string
+	// CertSecret is the Secret, as namespace/name, in which the server keeps a
+	// serving certificate of its own; empty means the files of SecureServing.
+	CertSecret string
+	// APIService is the name of the APIService that is to trust that certificate.
+	APIService string
 	// LeaderElect makes replicas agree on one that exports. All of them serve.
 	LeaderElect bool
 	// LeaderElectNamespace is where the Lease is; empty means the server's own.
@@ -44,6 +49,7 @@ func NewOptions() *Options {
 		Recommended: recommended,
 		Logs:        logs.NewOptions(),
 		ClusterName: "default",
+		APIService:  "v1alpha1.inventory.kollect.io",
 		LeaderElect: true,
 	}
 }
@@ -56,6 +62,8 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	fs.Lookup("kubeconfig").Usage = "The `file` that says how to reach the cluster that is inventoried. Empty: the cluster in which the server runs."
 	fs.StringVar(&o.ClusterName, "cluster-name", o.ClusterName, "The `name` of the cluster in rows and exports, unless an inventory says another. Two clusters that export to one place need two names.")
 	fs.StringVar(&o.SinkFileRoot, "sink-file-root", o.SinkFileRoot, "The `folder` below which sinks with a file:// URL write. Empty: such sinks are refused.")
+	fs.StringVar(&o.CertSecret, "cert-secret", o.CertSecret, "The Secret, as `namespace/name`, in which the server makes, rotates and shares between replicas a serving certificate for the Service kollect-apiserver of that namespace. Empty: --tls-cert-file, or a self-signed certificate in --cert-dir.")
+	fs.StringVar(&o.APIService, "apiservice", o.APIService, "The `name` of the APIService whose caBundle follows that certificate.")
 	fs.BoolVar(&o.LeaderElect, "leader-elect", o.LeaderElect, "Elect, by a Lease, the one replica that exports. Every replica collects and serves.")
 	fs.StringVar(&o.LeaderElectNamespace, "leader-elect-namespace", o.LeaderElectNamespace, "The `namespace` of that Lease. Empty: the server's own.")
 
@@ -79,6 +87,9 @@ func (o *Options) Complete() error {
 	if auth := o.Recommended.Authorization; auth.RemoteKubeConfigFile == "" {
 		auth.RemoteKubeConfigFile = kubeconfig
 	}
+	if o.CertSecret != "" {
+		return nil
+	}
 	if err := o.Recommended.SecureServing.MaybeDefaultWithSelfSignedCerts("localhost", nil, []net.IP{net.IPv4(127, 0, 0, 1)}); err != nil {
 		return fmt.Errorf("create self-signed certificate: %w", err)
 	}
@@ -90,6 +101,11 @@ func (o *Options) Validate() error {
 	errs := o.Recommended.Validate()
 	for _, msg := range validation.IsDNS1123Subdomain(o.ClusterName) {
 		errs = append(errs, fmt.Errorf("--cluster-name %q: %s", o.ClusterName, msg))
+	}
+	if o.CertSecret != "" {
+		if _, err := o.certSecret(); err != nil {
+			errs = append(errs, err)
+		}
 	}
 	if o.LeaderElectNamespace != "" {
 		for _, msg := range validation.IsDNS1123Label(o.LeaderElectNamespace) {

@@ -3,23 +3,35 @@ package apiserver
 import (
 	"context"
 	"fmt"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apiserver/pkg/endpoints/openapi"
 	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/storage"
 	"k8s.io/apiserver/pkg/util/compatibility"
+	flowcontrolrequest "k8s.io/apiserver/pkg/util/flowcontrol/request"
 	"k8s.io/component-base/version"
 
 	inventoryv1alpha1 "kollect.io/kollect/pkg/apis/inventory/v1alpha1"
 	generatedopenapi "kollect.io/kollect/pkg/generated/openapi"
 	"kollect.io/kollect/pkg/inventory"
+	inventoryregistry "kollect.io/kollect/pkg/registry/inventory"
 )
 
 // Name of the server in its logs, metrics and discovery.
 const Name = "kollect-apiserver"
+
+const (
+	// countPeriod is how often objects are counted.
+	countPeriod = 10 * time.Second
+	// averageObjectSize is about what a row takes in JSON.
+	averageObjectSize = 1 << 10
+)
 
 // Config is what a server is made of.
 type Config struct {
@@ -28,6 +40,7 @@ type Config struct {
 	Generic *genericapiserver.RecommendedConfig
 
 	scheme *runtime.Scheme
+	codecs serializer.CodecFactory
 }
 
 // Config returns the configuration of the options, which must be complete and
@@ -37,19 +50,20 @@ func (o *Options) Config() (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	generic := genericapiserver.NewRecommendedConfig(serializer.NewCodecFactory(scheme))
+	codecs := serializer.NewCodecFactory(scheme)
+	generic := genericapiserver.NewRecommendedConfig(codecs)
 	generic.EffectiveVersion = compatibility.DefaultBuildEffectiveVersion()
 	setOpenAPI(generic, scheme)
 	if err := o.Recommended.ApplyTo(generic); err != nil {
 		return nil, fmt.Errorf("configure server: %w", err)
 	}
-	return &Config{Generic: generic, scheme: scheme}, nil
+	return &Config{Generic: generic, scheme: scheme, codecs: codecs}, nil
 }
 
 // newScheme returns the served kinds, and those that every server has.
 func newScheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
-	if err := inventoryv1alpha1.AddToScheme(scheme); err != nil {
+	if err := inventoryregistry.AddToScheme(scheme); err != nil {
 		return nil, fmt.Errorf("register served kinds: %w", err)
 	}
 	unversioned := schema.GroupVersion{Version: "v1"}
@@ -71,11 +85,12 @@ func setOpenAPI(config *genericapiserver.RecommendedConfig, scheme *runtime.Sche
 type CompletedConfig struct {
 	generic genericapiserver.CompletedConfig
 	scheme  *runtime.Scheme
+	codecs  serializer.CodecFactory
 }
 
 // Complete fills in the defaults.
 func (c *Config) Complete() CompletedConfig {
-	return CompletedConfig{generic: c.Generic.Complete(), scheme: c.scheme}
+	return CompletedConfig{generic: c.Generic.Complete(), scheme: c.scheme, codecs: c.codecs}
 }
 
 // Server serves what is in a store.
@@ -90,7 +105,32 @@ func (c CompletedConfig) New(store *inventory.Store) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create server: %w", err)
 	}
+	serializer := inventoryregistry.NewSerializer(c.scheme)
+	group := genericapiserver.NewDefaultAPIGroupInfo(inventoryv1alpha1.GroupName, c.scheme, metav1.ParameterCodec, c.codecs)
+	group.NegotiatedSerializer = serializer
+	group.VersionedResourcesStorageMap[inventoryv1alpha1.SchemeGroupVersion.Version] = inventoryregistry.New(store, serializer)
+	if err := generic.InstallAPIGroup(&group); err != nil {
+		return nil, fmt.Errorf("install %s: %w", inventoryv1alpha1.GroupName, err)
+	}
+	if err := generic.AddPostStartHook("object-counts", countObjects(store, c.generic.StorageObjectCountTracker)); err != nil {
+		return nil, fmt.Errorf("create server: %w", err)
+	}
 	return &Server{Generic: generic}, nil
+}
+
+// countObjects tells priority and fairness what lists cost, for as long as the
+// server runs.
+func countObjects(store *inventory.Store, tracker flowcontrolrequest.StorageObjectCountTracker) genericapiserver.PostStartHookFunc {
+	count := func(context.Context) {
+		for resource, n := range inventoryregistry.Counts(store.State()) {
+			tracker.Set(resource.String(), storage.Stats{ObjectCount: int64(n), EstimatedAverageObjectSizeBytes: averageObjectSize})
+		}
+	}
+	return func(hook genericapiserver.PostStartHookContext) error {
+		count(hook)
+		go wait.UntilWithContext(hook, count, countPeriod)
+		return nil
+	}
 }
 
 // Run serves until the context ends, and then for as long as it takes to end

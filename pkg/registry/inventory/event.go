@@ -1,0 +1,117 @@
+package inventory
+
+import (
+	"bytes"
+	"io"
+	"sync"
+	"sync/atomic"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"kollect.io/kollect/pkg/inventory"
+)
+
+// memoSize is how many of the newest events are encoded once for all watches.
+const memoSize = 1024
+
+// memo finds the shared object of an event. Its slots are replaced as newer
+// events come; readers never lock.
+type memo[T object] struct {
+	current, deleted [memoSize]atomic.Pointer[event[T]]
+}
+
+// get returns the object of the event of that version, the last one before it
+// if it was deleted. made is that object for a watch that is the first to ask.
+func (m *memo[T]) get(made *item[T], version uint64, deleted bool) runtime.Object {
+	slots := &m.current
+	if deleted {
+		slots = &m.deleted
+	}
+	slot := &slots[version%memoSize]
+	shared := slot.Load()
+	if shared == nil || shared.version != version {
+		mine := &event[T]{version: version}
+		if slot.CompareAndSwap(shared, mine) {
+			shared = mine
+		} else if shared = slot.Load(); shared.version != version {
+			shared = mine
+		}
+	}
+	return &view[T]{event: shared, item: made}
+}
+
+// event is what an event's watches share: its encodings.
+type event[T object] struct {
+	version uint64
+
+	mu        sync.Mutex // guards what follows
+	encodings map[encodingKey]*encoding
+}
+
+// encodingKey tells encodings apart: by the encoder, and for tables by their
+// shape.
+type encodingKey struct {
+	encoder runtime.Identifier
+	shape   *inventory.Inventory
+}
+
+type encoding struct {
+	once sync.Once
+	raw  []byte
+	err  error
+}
+
+func (e *event[T]) encoding(key encodingKey) *encoding {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.encodings == nil {
+		e.encodings = map[encodingKey]*encoding{}
+	}
+	if e.encodings[key] == nil {
+		e.encodings[key] = &encoding{}
+	}
+	return e.encodings[key]
+}
+
+// view is an event's object for one watch.
+type view[T object] struct {
+	event *event[T]
+	item  *item[T]
+}
+
+var (
+	_ runtime.CacheableObject   = &view[row]{}
+	_ metav1.ObjectMetaAccessor = &view[row]{}
+)
+
+// CacheEncode writes what an encoder makes of the event, which it is asked for
+// once for all watches.
+func (v *view[T]) CacheEncode(id runtime.Identifier, encode func(runtime.Object, io.Writer) error, w io.Writer) error {
+	encoding := v.event.encoding(encodingKey{id, v.item.shape})
+	encoding.once.Do(func() {
+		var buf bytes.Buffer
+		encoding.err = v.item.CacheEncode(id, encode, &buf)
+		encoding.raw = buf.Bytes()
+	})
+	if encoding.err != nil {
+		return encoding.err
+	}
+	if splice, ok := w.(runtime.Splice); ok {
+		splice.Splice(encoding.raw)
+		return nil
+	}
+	_, err := w.Write(encoding.raw)
+	return err
+}
+
+// GetObject returns the API object.
+func (v *view[T]) GetObject() runtime.Object        { return v.item.GetObject() }
+func (v *view[T]) GetObjectKind() schema.ObjectKind { return schema.EmptyObjectKind }
+
+// DeepCopyObject returns the object itself, which never changes.
+func (v *view[T]) DeepCopyObject() runtime.Object { return v }
+
+// GetObjectMeta returns a copy of the object's metadata.
+func (v *view[T]) GetObjectMeta() metav1.Object { return v.item.GetObjectMeta() }

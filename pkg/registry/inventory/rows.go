@@ -1,0 +1,153 @@
+package inventory
+
+import (
+	"iter"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	inventoryv1alpha1 "kollect.io/kollect/pkg/apis/inventory/v1alpha1"
+	"kollect.io/kollect/pkg/inventory"
+)
+
+// row is a row in its inventory.
+type row struct {
+	inventory *inventory.Inventory
+	inventory.Entry
+}
+
+// rows are the rows of the inventories of a scope.
+type rows struct{ scope inventory.Scope }
+
+var _ kind[row] = rows{}
+
+func (k rows) names() names {
+	if k.scope == inventory.Cluster {
+		return names{inventory.Cluster, "ClusterInventoryRow", "clusterinventoryrows", "clusterinventoryrow", "cinvrow"}
+	}
+	return names{inventory.Namespaced, "InventoryRow", "inventoryrows", "inventoryrow", "invrow"}
+}
+
+func (k rows) newObject() runtime.Object {
+	if k.scope == inventory.Cluster {
+		return &inventoryv1alpha1.ClusterInventoryRow{}
+	}
+	return &inventoryv1alpha1.InventoryRow{}
+}
+
+func (k rows) newList() runtime.Object {
+	if k.scope == inventory.Cluster {
+		return &inventoryv1alpha1.ClusterInventoryRowList{}
+	}
+	return &inventoryv1alpha1.InventoryRowList{}
+}
+
+func (k rows) typedList(meta metav1.ListMeta, objects iter.Seq[row]) runtime.Object {
+	if k.scope == inventory.Cluster {
+		list := &inventoryv1alpha1.ClusterInventoryRowList{ListMeta: meta, Items: []inventoryv1alpha1.ClusterInventoryRow{}}
+		for r := range objects {
+			list.Items = append(list.Items, inventoryv1alpha1.ClusterInventoryRow{ObjectMeta: r.meta(), RowContent: r.content()})
+		}
+		return list
+	}
+	list := &inventoryv1alpha1.InventoryRowList{ListMeta: meta, Items: []inventoryv1alpha1.InventoryRow{}}
+	for r := range objects {
+		list.Items = append(list.Items, inventoryv1alpha1.InventoryRow{ObjectMeta: r.meta(), RowContent: r.content()})
+	}
+	return list
+}
+
+func (k rows) place(s *selection) place {
+	p := newPlace(s)
+	if selected := s.exact(fieldInventory); selected != "" {
+		p.within(selected)
+	}
+	if s.name != "" {
+		name, key, ok := parseRowName(s.name)
+		p.nowhere = p.nowhere || !ok
+		p.within(name)
+		p.key = &key
+	}
+	return p
+}
+
+func (k rows) change(e *inventory.Event) (before, after row, was, is bool) {
+	if e.Inventory.Scope() != k.scope {
+		return before, after, false, false
+	}
+	before, after = row{e.Inventory, e.Before}, row{e.Inventory, e.After}
+	before.Version = e.Version
+	return before, after, before.Row != nil, after.Row != nil
+}
+
+// shape is found by looking at inventories, not rows, so that all pages of a
+// list, and the watch that follows it, have one.
+func (k rows) shape(s *inventory.State, p place) *inventory.Inventory {
+	var only *inventory.Inventory
+	for snapshot := range k.snapshots(s, p, "") {
+		switch {
+		case snapshot.Len() == 0:
+		case only != nil:
+			return nil
+		default:
+			only = snapshot.Inventory()
+		}
+	}
+	return only
+}
+
+func (k rows) matcher(s *selection) func(row) bool {
+	p := k.place(s)
+	labels, fields := &labelSet{}, &rowFields{}
+	return func(r row) bool {
+		if !p.has(r.inventory.Ref) || p.key != nil && *p.key != r.Key {
+			return false
+		}
+		if s.label != nil {
+			if labels.json = r.Row.Labels(); !s.label.Matches(labels) {
+				return false
+			}
+		}
+		if s.field != nil {
+			if fields.row = r; !s.field.Matches(fields) {
+				return false
+			}
+		}
+		return true
+	}
+}
+
+// rowFields reads the fields of a row.
+type rowFields struct{ row row }
+
+var _ fields.Fields = &rowFields{}
+
+func (f *rowFields) Has(field string) bool { return f.Get(field) != "" }
+
+func (f *rowFields) Get(field string) string {
+	r := f.row.Row
+	switch field {
+	case fieldName:
+		return f.row.name()
+	case fieldNamespace:
+		return f.row.inventory.Namespace
+	case fieldInventory:
+		return f.row.inventory.Name
+	case "source.group":
+		return r.Resource().Group
+	case "source.kind":
+		return r.Resource().Kind
+	case "source.resource":
+		return r.Resource().Resource
+	case "source.namespace":
+		return r.Namespace()
+	case "source.name":
+		return r.Name()
+	case "source.uid":
+		return r.UID()
+	case "target":
+		return r.Target().String()
+	}
+	return ""
+}

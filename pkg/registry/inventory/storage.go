@@ -1,0 +1,171 @@
+package inventory
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/apiserver/pkg/storage"
+
+	inventoryv1alpha1 "kollect.io/kollect/pkg/apis/inventory/v1alpha1"
+	"kollect.io/kollect/pkg/inventory"
+)
+
+var (
+	_ rest.Storage              = &store[row]{}
+	_ rest.Scoper               = &store[row]{}
+	_ rest.Getter               = &store[row]{}
+	_ rest.Lister               = &store[row]{}
+	_ rest.Watcher              = &store[row]{}
+	_ rest.TableConvertor       = &store[row]{}
+	_ rest.SingularNameProvider = &store[row]{}
+	_ rest.ShortNamesProvider   = &store[row]{}
+	_ rest.CategoriesProvider   = &store[row]{}
+)
+
+// freshness is how long a request for a version that is not there yet waits.
+const freshness = 3 * time.Second
+
+// New returns the storage of each resource by its name. Lists and objects that
+// the serializer's JSON encoder asks for are written without an intermediate
+// form.
+func New(s *inventory.Store, serializer runtime.NegotiatedSerializer) map[string]rest.Storage {
+	json := jsonIdentifier(serializer)
+	return map[string]rest.Storage{
+		"inventories":          newStore(s, heads{inventory.Namespaced}, json),
+		"clusterinventories":   newStore(s, heads{inventory.Cluster}, json),
+		"inventoryrows":        newStore(s, rows{inventory.Namespaced}, json),
+		"clusterinventoryrows": newStore(s, rows{inventory.Cluster}, json),
+	}
+}
+
+// Counts returns how many objects each resource has now.
+func Counts(state *inventory.State) map[schema.GroupResource]int {
+	counts := map[schema.GroupResource]int{}
+	for _, scope := range []inventory.Scope{inventory.Namespaced, inventory.Cluster} {
+		heads, rows := heads{scope}.names(), rows{scope}.names()
+		for snapshot := range state.Snapshots(scope, "") {
+			counts[inventoryv1alpha1.Resource(heads.resource)]++
+			counts[inventoryv1alpha1.Resource(rows.resource)] += snapshot.Len()
+		}
+	}
+	return counts
+}
+
+// object is a served object as it lies in a snapshot. It never changes.
+type object interface {
+	// key returns namespace/name, or name in the cluster scope. Lists are
+	// ordered by it.
+	key() string
+	meta() metav1.ObjectMeta
+	// typed returns the API object, without kind and apiVersion.
+	typed() runtime.Object
+	// appendJSON appends what encoding/json makes of the typed object, with
+	// typeMeta, which is empty or members with a comma, before the rest.
+	appendJSON(buf []byte, typeMeta string) []byte
+}
+
+// kind is what differs between the resources.
+type kind[T object] interface {
+	names() names
+	// place returns where the objects are that the selectors can match.
+	place(*selection) place
+	// scan yields the objects of the place from a key on, in the order of keys.
+	scan(s *inventory.State, p place, from string) iter.Seq[T]
+	// count returns how many objects scan yields.
+	count(s *inventory.State, p place, from string) int
+	// matcher returns a function that says whether an object is selected. It
+	// must not be called concurrently.
+	matcher(*selection) func(T) bool
+	// change returns what an event of this kind changes, and whether there was and
+	// is an object. The version of before is that of the event.
+	change(*inventory.Event) (before, after T, was, is bool)
+	// typedList returns the API list.
+	typedList(metav1.ListMeta, iter.Seq[T]) runtime.Object
+	newObject() runtime.Object
+	newList() runtime.Object
+	// shape returns the inventory by which tables of the place are shaped: the one
+	// that has all its rows, or nil.
+	shape(*inventory.State, place) *inventory.Inventory
+	// columns returns the table's columns, and cells those of an object.
+	columns(shape *inventory.Inventory) []metav1.TableColumnDefinition
+	cells(object T, shape *inventory.Inventory) []any
+}
+
+// names are what a resource is called.
+type names struct {
+	scope                               inventory.Scope
+	kind, resource, singular, shortName string
+}
+
+// typeMeta returns the members of an object's JSON that say what it is.
+func (n names) typeMeta(suffix string) string {
+	return `"kind":"` + n.kind + suffix + `","apiVersion":"` + inventoryv1alpha1.SchemeGroupVersion.String() + `",`
+}
+
+// store serves one resource.
+type store[T object] struct {
+	store  *inventory.Store
+	kind   kind[T]
+	json   runtime.Identifier
+	events *memo[T]
+}
+
+func newStore[T object](s *inventory.Store, k kind[T], json runtime.Identifier) *store[T] {
+	return &store[T]{store: s, kind: k, json: json, events: &memo[T]{}}
+}
+
+func (s *store[T]) New() runtime.Object     { return s.kind.newObject() }
+func (s *store[T]) NewList() runtime.Object { return s.kind.newList() }
+func (s *store[T]) Destroy()                {}
+func (s *store[T]) NamespaceScoped() bool   { return s.kind.names().scope == inventory.Namespaced }
+func (s *store[T]) GetSingularName() string { return s.kind.names().singular }
+func (s *store[T]) ShortNames() []string    { return []string{s.kind.names().shortName} }
+func (s *store[T]) Categories() []string    { return []string{"kollect"} }
+func (s *store[T]) resource() schema.GroupResource {
+	return inventoryv1alpha1.Resource(s.kind.names().resource)
+}
+
+// Get returns the named object of the newest state, which is not older than the
+// version that the options name.
+func (s *store[T]) Get(ctx context.Context, name string, options *metav1.GetOptions) (runtime.Object, error) {
+	var version uint64
+	if options != nil {
+		var err error
+		if version, err = (storage.APIObjectVersioner{}).ParseResourceVersion(options.ResourceVersion); err != nil {
+			return nil, errors.NewBadRequest(err.Error())
+		}
+	}
+	state, err := s.fresh(ctx, version)
+	if err != nil {
+		return nil, err
+	}
+	p := s.kind.place(&selection{namespace: request.NamespaceValue(ctx), name: name})
+	for object := range s.kind.scan(state, p, "") {
+		return s.item(object), nil
+	}
+	return nil, errors.NewNotFound(s.resource(), name)
+}
+
+// fresh returns a state that is not older than version.
+func (s *store[T]) fresh(ctx context.Context, version uint64) (*inventory.State, error) {
+	if state := s.store.State(); state.Version >= version {
+		return state, nil
+	}
+	waiting, cancel := context.WithTimeout(ctx, freshness)
+	defer cancel()
+	state, err := s.store.Wait(waiting, version)
+	switch {
+	case err == nil:
+		return state, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	}
+	return nil, tooLarge(version, s.store.State().Version)
+}
