@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// pageSize is how many objects a backfill lists at a time.
-	pageSize = 500
+	// defaultPageSize is how many objects a backfill lists at a time.
+	defaultPageSize = 500
 	// maxLists bounds how many namespaces a backfill lists one by one.
 	maxLists = 32
 )
@@ -58,7 +58,7 @@ func (r *resource) beginBackfill() *backfill {
 		specs:    map[*member]*spec{},
 		only:     map[*spec]bool{},
 		lists:    r.lists,
-		options:  metav1.ListOptions{Limit: pageSize},
+		options:  metav1.ListOptions{Limit: r.collector.options.pageSize},
 	}
 	r.seen = map[names]uint64{}
 	namespaces := set{}

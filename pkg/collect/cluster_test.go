@@ -35,6 +35,7 @@ type cluster struct {
 	pages    map[string][]unstructured.Unstructured // by continue token
 	held     bool                                   // watches deliver nothing
 	old      bool                                   // has no initial events
+	expire   bool                                   // the next continue token
 	fail     func(verb string, gvr schema.GroupVersionResource, options metav1.ListOptions) error
 	afterGet func(namespace string) // after a page was made, before it is sent
 	calls    []string
@@ -117,6 +118,13 @@ func (c *cluster) wake() {
 	}
 }
 
+// expireNext makes the next continue token one that expired.
+func (c *cluster) expireNext() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.expire = true
+}
+
 // hold makes watches deliver nothing, or go on.
 func (c *cluster) hold(held bool) {
 	c.mu.Lock()
@@ -194,6 +202,18 @@ func (a *clusterAPI) page(options metav1.ListOptions) (*unstructured.Unstructure
 	items := a.pages[options.Continue]
 	if options.Continue == "" {
 		items = a.selected(options)
+	} else if a.expire {
+		// As a real one: the token in the error is for the rest as it is now.
+		err := apierrors.NewResourceExpired("continue token expired")
+		last := items[0].GetNamespace() + "/" + items[0].GetName()
+		options.Continue = ""
+		items = slices.DeleteFunc(a.selected(options), func(o unstructured.Unstructured) bool {
+			return o.GetNamespace()+"/"+o.GetName() < last
+		})
+		err.ErrStatus.ListMeta.Continue = fmt.Sprintf("page-%d", len(a.pages)+1)
+		a.pages[err.ErrStatus.ListMeta.Continue] = items
+		a.expire = false
+		return nil, nil, err
 	}
 	if n := int(options.Limit); n > 0 && len(items) > n {
 		token := fmt.Sprintf("page-%d", len(a.pages)+1)

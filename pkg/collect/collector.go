@@ -28,6 +28,8 @@ type Options struct {
 	// Backoff is between tries to list or watch. Default: from half a second up
 	// to 15, and as much again at random.
 	Backoff wait.Backoff
+
+	pageSize int64 // of backfills
 }
 
 // Collector keeps the rows of targets in a store, and alone writes them there.
@@ -65,6 +67,9 @@ func New(store *inventory.Store, client dynamic.Interface, options Options) *Col
 func newCollector(store *inventory.Store, open func(schema.GroupVersionResource, string) api, options Options) *Collector {
 	if options.Debounce == 0 {
 		options.Debounce = 100 * time.Millisecond
+	}
+	if options.pageSize == 0 {
+		options.pageSize = defaultPageSize
 	}
 	if options.Backoff == (wait.Backoff{}) {
 		options.Backoff = wait.Backoff{Duration: 500 * time.Millisecond, Factor: 2, Jitter: 1, Steps: 100, Cap: 15 * time.Second}

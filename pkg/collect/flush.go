@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"cmp"
 	"slices"
 
 	"kollect.io/kollect/pkg/inventory"
@@ -89,7 +90,7 @@ func (r *resource) state(m *member) inventory.TargetState {
 	}
 	switch outage := r.outages.message(); {
 	case m.frozen:
-		state.Message = "the target is suspended"
+		state.Message = cmp.Or(m.target.SuspendReason, "the target is suspended")
 	case outage != "":
 		state.Message = outage
 	case namespaces != "":

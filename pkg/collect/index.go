@@ -119,10 +119,10 @@ type merger struct {
 	scratch []entry
 }
 
-// current reports whether what the spec found is what its target wants.
-func (f *found) current(namespace string) bool {
+// current reports whether what the spec found is what its target wants now.
+func (f *found) current(ex *extracted) bool {
 	m := f.spec.member
-	return m.spec == f.spec && !m.gone.Load() && !m.frozen && m.scope.has(namespace)
+	return m.spec == f.spec && !m.gone.Load() && !m.frozen && m.scope.has(ex.namespace) && routed(m, ex)
 }
 
 // merge brings an object into the index; rec is its record, or nil. It returns
@@ -140,7 +140,7 @@ func (g *merger) merge(rec *record, ex *extracted) *record {
 				out = append(out, old[0])
 			}
 			old = old[1:]
-		case !fresh[0].current(ex.namespace):
+		case !fresh[0].current(ex):
 			fresh = fresh[1:]
 		case len(old) == 0 || fresh[0].spec.member.order < old[0].spec.member.order:
 			out = append(out, g.place(rec, entry{}, &fresh[0], ex))

@@ -63,48 +63,55 @@ func (r *resource) enter(m *member, s *spec, in scope) {
 	m.spec, m.scope, m.frozen = s, in, false
 	m.failures.Store(s.failures)
 	r.router.add(s)
-	r.touch(m)
-}
-
-// touch notes that m is not what it was when earlier objects were routed.
-func (r *resource) touch(m *member) {
 	r.sequence++
-	m.changed = r.sequence
+	m.changed, m.latest, m.joined = r.sequence, r.sequence, nil
 }
 
-// rescope gives m another scope, of which it has no rows outside.
+// renew has all objects listed for m again. What it has then that was not
+// listed will be dropped.
+func (r *resource) renew(m *member, in scope) {
+	renewed := *m.spec
+	r.enter(m, &renewed, in)
+	r.request(m, nil)
+}
+
+// rescope gives m another scope. It has no rows outside of that.
 func (r *resource) rescope(m *member, next scope) {
-	before := m.scope
+	if next.all && !m.scope.all {
+		r.renew(m, next)
+		return
+	}
 	var joined []string
 	for name := range next.in {
-		if !before.has(name) {
+		if !m.scope.has(name) {
 			joined = append(joined, name)
 		}
 	}
-	if next.all {
-		for name := range before.except {
-			if next.has(name) {
-				joined = append(joined, name)
-			}
+	for name := range m.scope.except {
+		if next.all && next.has(name) {
+			joined = append(joined, name)
 		}
 	}
-	changed := len(joined) > 0 || before.all != next.all
-	for name := range before.in {
-		changed = changed || !next.has(name)
-	}
-	for name := range next.except {
-		changed = changed || before.has(name)
-	}
-	if !changed {
+	r.router.remove(m.spec)
+	m.scope = next
+	r.router.add(m.spec)
+	r.joined(m, joined)
+}
+
+// joined notes that namespaces have joined the scope of m.
+func (r *resource) joined(m *member, namespaces []string) {
+	if len(namespaces) == 0 {
 		return
 	}
-	r.enter(m, m.spec, next)
-	switch {
-	case next.all && !before.all:
-		r.request(m, nil)
-	case len(joined) > 0:
-		r.request(m, joined)
+	r.sequence++
+	m.latest = r.sequence
+	if m.joined == nil {
+		m.joined = map[string]uint64{}
 	}
+	for _, name := range namespaces {
+		m.joined[name] = r.sequence
+	}
+	r.request(m, namespaces)
 }
 
 // dropOutside drops what m has of namespaces that next does not have.
@@ -160,14 +167,14 @@ func (r *resource) moveNamespace(m *member, name string, set labels.Set, existin
 	if selected == m.scope.has(name) {
 		return
 	}
-	r.touch(m)
 	if selected {
 		m.scope.in[name] = struct{}{}
 		r.router.addIn(name, m.spec)
-		r.request(m, []string{name})
+		r.joined(m, []string{name})
 		return
 	}
 	delete(m.scope.in, name)
+	delete(m.joined, name)
 	r.router.removeIn(name, m.spec)
 	if p := r.index[name]; p != nil {
 		g := merger{index: r.index}

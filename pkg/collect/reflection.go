@@ -37,8 +37,11 @@ func (r *resource) apply(ex *extracted) {
 	r.flush(&g.change, nil)
 }
 
-// routed reports whether m was asked when it was decided which specs select ex.
-func routed(m *member, ex *extracted) bool { return m.changed <= ex.sequence }
+// routed reports whether m was asked, as it is now, when it was decided which
+// specs select ex.
+func routed(m *member, ex *extracted) bool {
+	return m.changed <= ex.sequence && m.joined[ex.namespace] <= ex.sequence
+}
 
 // older reports whether version a is known to be older than b.
 func older(a, b uint64) bool { return a != 0 && a < b }
@@ -126,7 +129,7 @@ func (r *resource) listed(version uint64) {
 		if m.spec == nil || m.frozen {
 			continue
 		}
-		if m.changed <= r.began {
+		if m.latest <= r.began {
 			delete(r.requests, m)
 			m.synced, m.problem = true, ""
 			continue
@@ -134,9 +137,7 @@ func (r *resource) listed(version uint64) {
 		// The list began before the target was as it is. What it says of the
 		// target's objects is not the whole truth, and neither is what the
 		// target has of them, so all are to be listed for it again.
-		renewed := *m.spec
-		r.enter(m, &renewed, m.scope)
-		r.request(m, nil)
+		r.renew(m, m.scope)
 	}
 	r.signal()
 }

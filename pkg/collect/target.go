@@ -49,7 +49,9 @@ type Target struct {
 	Permitted func(namespace string) bool
 	Columns   []inventory.Column
 	// Suspend leaves the last rows as they are and marks them stale.
-	Suspend bool
+	// SuspendReason says why in the target's state; it may be empty.
+	Suspend       bool
+	SuspendReason string
 }
 
 func (t *Target) gvr() schema.GroupVersionResource {
@@ -59,7 +61,10 @@ func (t *Target) gvr() schema.GroupVersionResource {
 // needsNamespaces reports whether the list of namespaces has a say in which
 // are selected.
 func (t *Target) needsNamespaces() bool {
-	return t.Namespaced && (t.Namespaces.Selector != nil || t.Namespaces.All && t.Permitted != nil)
+	if t.Namespaces.All {
+		return t.Namespaced && t.Permitted != nil
+	}
+	return t.Namespaced && t.Namespaces.Selector != nil
 }
 
 func (t *Target) permits(namespace string) bool {
@@ -76,16 +81,16 @@ type NamespaceScope struct {
 	Exclude  []string
 }
 
-// selects reports whether the namespace of these labels is selected; existing
-// says that there is such a namespace.
+// selects reports whether the namespace of these labels is selected. One that
+// does not exist, or is not known yet, is selected by its name only.
 func (s *NamespaceScope) selects(name string, set labels.Set, existing bool) bool {
 	switch {
 	case slices.Contains(s.Exclude, name):
 		return false
-	case s.All || slices.Contains(s.Names, name):
+	case slices.Contains(s.Names, name):
 		return true
 	}
-	return existing && s.Selector != nil && s.Selector.Matches(set)
+	return existing && (s.All || s.Selector != nil && s.Selector.Matches(set))
 }
 
 type set map[string]struct{}
@@ -175,9 +180,12 @@ type member struct {
 	spec    *spec   // nil until the target is in effect
 	scope   scope
 	frozen  bool // suspended: its entries stay as they are
-	// changed is the resource's sequence when spec or scope last changed: what
-	// was routed before says nothing about it.
+	// changed is the resource's sequence when spec last changed, and joined when
+	// a namespace joined the scope: what was routed before says nothing about
+	// them. latest is the highest of them.
 	changed uint64
+	joined  map[string]uint64
+	latest  uint64
 	synced  bool
 	problem string // of the last backfill
 }
