@@ -22,7 +22,8 @@ var demoManifests embed.FS
 type demonstration struct {
 	out                 io.Writer
 	kubectl, kubeconfig string
-	exports             string // the folder of the file:// sinks
+	exports             string                      // the folder of the file:// sinks
+	aggregate           func(context.Context) error // does a controller manager's work on ClusterRoles
 }
 
 // run applies the samples, waits for the snapshots and shows what can be asked.
@@ -77,6 +78,9 @@ func (d *demonstration) apply(ctx context.Context) error {
 	}
 	if _, err := d.command(ctx, "wait", "--for=condition=Established", "--timeout=30s", "crd/caches.demo.example.com").CombinedOutput(); err != nil {
 		return fmt.Errorf("wait for the demo's CRD: %w", err)
+	}
+	if err := d.aggregate(ctx); err != nil {
+		return err
 	}
 	workloads, err := demoWorkloads()
 	if err != nil {

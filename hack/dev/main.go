@@ -1,6 +1,6 @@
 // Command dev runs the development control plane of this checkout: etcd,
 // kube-apiserver and kollect-apiserver, in the background, with everything of
-// it in _run. `make up` and `make down` call it.
+// it in _run. `make up`, `make demo` and `make down` call it.
 //
 // It never touches a process, a cluster or a kubeconfig that it did not make.
 // Its invariant: after up, either all of the control plane runs and works, or
@@ -20,7 +20,7 @@ import (
 	"kollect.io/kollect/test/controlplane"
 )
 
-const usage = "usage: dev up | down | binaries"
+const usage = "usage: dev up | demo | down | binaries"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -43,6 +43,7 @@ func run(ctx context.Context, out io.Writer, args []string) error {
 	d := &dev{root: root, dir: filepath.Join(root, "_run"), out: out}
 	command := map[string]func(context.Context) error{
 		"up":       d.up,
+		"demo":     d.demo,
 		"down":     d.down,
 		"binaries": d.binaries,
 	}[args[0]]
@@ -73,4 +74,20 @@ func (d *dev) say(format string, args ...any) { fmt.Fprintf(d.out, format+"\n", 
 func (d *dev) binaries(ctx context.Context) error {
 	_, err := controlplane.Binaries(ctx, d.out)
 	return err
+}
+
+// demo is up, and the samples with what there is to see of them.
+func (d *dev) demo(ctx context.Context) error {
+	cp, err := d.ensure(ctx)
+	if err != nil {
+		return err
+	}
+	show := &demonstration{
+		out:        d.out,
+		kubectl:    cp.Binaries().Kubectl,
+		kubeconfig: cp.KubeconfigPath(),
+		exports:    cp.SinkFileRoot(),
+		aggregate:  cp.AggregateClusterRoles,
+	}
+	return show.run(ctx)
 }

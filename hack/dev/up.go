@@ -13,9 +13,20 @@ import (
 	"kollect.io/kollect/test/controlplane"
 )
 
-// up starts the control plane, unless it is there and works. On an error nothing
-// of it runs on, and only its logs stay.
+// up starts the control plane, unless it is there and works, and tells how to
+// use it.
 func (d *dev) up(ctx context.Context) error {
+	cp, err := d.ensure(ctx)
+	if err != nil {
+		return err
+	}
+	d.explain(cp)
+	return nil
+}
+
+// ensure returns the control plane that is there and works, or a new one. On an
+// error nothing of it runs on, and only its logs stay.
+func (d *dev) ensure(ctx context.Context) (*controlplane.ControlPlane, error) {
 	start := time.Now()
 	cp, err := controlplane.Open(d.dir)
 	switch {
@@ -23,32 +34,27 @@ func (d *dev) up(ctx context.Context) error {
 		sick := healthy(ctx, cp)
 		if sick == nil {
 			d.say("The control plane is already up.")
-			if err := cp.AggregateClusterRoles(ctx); err != nil {
-				return err
-			}
-			d.explain(cp)
-			return nil
+			return cp, cp.AggregateClusterRoles(ctx)
 		}
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return nil, ctx.Err()
 		}
 		d.say("There is a control plane that does not work (%v); starting anew.", sick)
 		if err := d.end(cp); err != nil {
-			return err
+			return nil, err
 		}
 	case !errors.Is(err, os.ErrNotExist):
-		return err
+		return nil, err
 	}
 	if err := os.RemoveAll(d.dir); err != nil {
-		return fmt.Errorf("start control plane: %w", err)
+		return nil, fmt.Errorf("start control plane: %w", err)
 	}
 	cp, err = d.start(ctx)
 	if err != nil {
-		return errors.Join(err, d.cleanUp(cp))
+		return nil, errors.Join(err, d.cleanUp(cp))
 	}
 	d.say("The control plane is up after %s.", time.Since(start).Round(time.Second))
-	d.explain(cp)
-	return nil
+	return cp, nil
 }
 
 // start starts everything; what it returns beside an error is what runs by then.
@@ -77,7 +83,7 @@ func (d *dev) start(ctx context.Context) (*controlplane.ControlPlane, error) {
 	}
 	d.say("Registering its API.")
 	if err := k.Register(ctx); err != nil {
-		return cp, fmt.Errorf("%w; the log of kollect-apiserver ends so:\n%s", err, controlplane.Tail(k.LogPath(), 20))
+		return cp, fmt.Errorf("%w; the log of kollect-apiserver ends so:\n%s", err, controlplane.Tail(k.LogPath(), 40))
 	}
 	return cp, nil
 }

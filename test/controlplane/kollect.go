@@ -64,7 +64,7 @@ func (cp *ControlPlane) StartKollect(ctx context.Context, o KollectOptions) (*Ko
 		o.ClusterName = "development"
 	}
 	if o.SinkFileRoot == "" {
-		o.SinkFileRoot = cp.path("export")
+		o.SinkFileRoot = cp.SinkFileRoot()
 	}
 	k := &Kollect{cp: cp, opts: o}
 	if err := k.prepare(ctx); err != nil {
@@ -117,6 +117,10 @@ func (k *Kollect) Config() *rest.Config {
 
 // LogPath returns the path of its log.
 func (k *Kollect) LogPath() string { return k.cp.LogPath(k.opts.Name) }
+
+// SinkFileRoot returns the folder that file:// sinks of a kollect-apiserver write
+// to, unless its options say another.
+func (cp *ControlPlane) SinkFileRoot() string { return cp.path("export") }
 
 // SinkFileRoot returns the folder that file:// sinks write to.
 func (k *Kollect) SinkFileRoot() string { return k.opts.SinkFileRoot }

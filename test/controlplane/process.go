@@ -145,7 +145,7 @@ func (p *process) waitReady(ctx context.Context, ready func(context.Context) err
 	end(nil)
 	watching.Wait()
 	if err != nil {
-		return &startError{name: p.Name, log: p.Log, tail: Tail(p.Log, 20), err: err}
+		return &startError{name: p.Name, log: p.Log, tail: Tail(p.Log, 40), err: err}
 	}
 	return nil
 }
