@@ -72,7 +72,7 @@ func compileCEL(expression string) (*celExpression, *failure) {
 	if err != nil {
 		return nil, failf(InvalidExpression, "make the CEL environment: %v", err)
 	}
-	compiled, issues := cel.env.Compile(expression)
+	compiled, issues := check(cel.env, expression)
 	if issues.Err() != nil {
 		return nil, syntaxFailure(issues)
 	}
