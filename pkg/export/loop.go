@@ -132,9 +132,9 @@ func (l *loop) onError(ctx context.Context, err error) time.Time {
 		delay = jitter(permanentDelay)
 	}
 	next := time.Now().Add(delay)
-	klog.FromContext(ctx).V(2).Info("Export failed", "err", message(err), "failures", l.failures, "retry", next)
+	klog.FromContext(ctx).V(2).Info("Export failed", "err", Message(err), "failures", l.failures, "retry", next)
 	l.exporter.update(l, func(s *State) {
-		s.Outcome, s.Permanent, s.LastError, s.RetryTime = Failed, permanent, message(err), next
+		s.Outcome, s.Permanent, s.LastError, s.RetryTime = Failed, permanent, Message(err), next
 	})
 	return next
 }
@@ -150,9 +150,9 @@ func (l *loop) onFenced(ctx context.Context, err error) (next time.Time, hold bo
 	}
 	l.failures++
 	next = time.Now().Add(max(backoff(l.failures), minBackoff))
-	text := "somebody else exports this inventory there: " + message(err)
+	text := "somebody else exports this inventory there: " + Message(err)
 	if leadErr != nil {
-		text += "; ask who leads: " + message(leadErr)
+		text += "; ask who leads: " + Message(leadErr)
 	}
 	klog.FromContext(ctx).V(1).Info("Fenced", "leads", leads, "fencings", l.fenced, "retry", next)
 	l.exporter.update(l, func(s *State) {

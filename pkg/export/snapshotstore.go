@@ -19,7 +19,8 @@ func FromSnapshotStore(store sink.SnapshotStore) Destination { return &snapshotS
 type snapshotStore struct {
 	store sink.SnapshotStore
 
-	known     bool // mark is what the destination holds
+	known     bool   // mark is what the destination holds
+	cluster   string // of the inventory when mark was read: it is part of the place
 	mark      sink.Mark
 	last      Coalesce
 	lastWrite time.Time
@@ -28,12 +29,12 @@ type snapshotStore struct {
 
 func (d *snapshotStore) Export(ctx context.Context, r Request) (Result, error) {
 	of := r.Snapshot.Inventory()
-	if !d.known {
+	if !d.known || d.cluster != of.Cluster {
 		mark, err := d.store.Mark(ctx, of)
 		if err != nil {
 			return Result{}, fmt.Errorf("read what the sink holds: %w", err)
 		}
-		d.known, d.mark = true, mark
+		d.known, d.cluster, d.mark = true, of.Cluster, mark
 		d.last = Coalesce{LastGeneration: of.SpecGeneration, LastHash: mark.Hash, LastExport: mark.Time}
 	}
 	if head := r.Snapshot.Head(); !head.Synced() {

@@ -33,9 +33,9 @@ const maxMessage = 512
 
 var userinfo = regexp.MustCompile(`://[^/?#\s"']*@`)
 
-// message returns the error on one line of bounded length, without what stands
+// Message returns the error on one line of bounded length, without what stands
 // before the host of a URL.
-func message(err error) string {
+func Message(err error) string {
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = errors.New("timed out: " + err.Error())
 	}

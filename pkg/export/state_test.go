@@ -15,12 +15,12 @@ func TestMessagesAreShortAndWithoutSecrets(t *testing.T) {
 		{"lines", "first\n  second", "first second"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if got := message(errors.New(tc.err)); got != tc.want {
+			if got := Message(errors.New(tc.err)); got != tc.want {
 				t.Errorf("message %q, want %q", got, tc.want)
 			}
 		})
 	}
-	if got := message(errors.New(strings.Repeat("ä", 1000))); len(got) > maxMessage || !strings.HasSuffix(got, "ä...") {
+	if got := Message(errors.New(strings.Repeat("ä", 1000))); len(got) > maxMessage || !strings.HasSuffix(got, "ä...") {
 		t.Errorf("message of %d bytes: %q", len(got), got)
 	}
 }

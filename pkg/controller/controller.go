@@ -1,0 +1,228 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/metadata/metadatainformer"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/record"
+	"k8s.io/client-go/util/workqueue"
+
+	kollectv1alpha1 "kollect.io/kollect/pkg/apis/kollect/v1alpha1"
+	"kollect.io/kollect/pkg/collect"
+	clientset "kollect.io/kollect/pkg/generated/clientset/versioned"
+	informers "kollect.io/kollect/pkg/generated/informers/externalversions"
+	"kollect.io/kollect/pkg/inventory"
+)
+
+// How long changes wait for others that they can be dealt with together.
+const (
+	statusDelay    = 500 * time.Millisecond // of rows and states of targets
+	stateDelay     = 100 * time.Millisecond // of the states of sinks
+	selectionDelay = 200 * time.Millisecond // of targets and namespaces
+	resourceDelay  = time.Second            // of custom resource definitions, until they are served
+)
+
+// Config is what a controller is made of.
+type Config struct {
+	// Client says how to reach the cluster.
+	Client *rest.Config
+	Store  *inventory.Store
+	// ClusterName is the cluster of inventories that do not say another.
+	ClusterName string
+	// Openers open the sinks of the types that there are.
+	Openers        map[kollectv1alpha1.SinkType]Opener
+	LeaderElection LeaderElection
+
+	// accessInterval and accessConfirm are how often service accounts' rights are
+	// asked for, and how soon again before a denial counts.
+	accessInterval, accessConfirm time.Duration
+}
+
+// clients are how the cluster is reached.
+type clients struct {
+	core     kubernetes.Interface
+	kollect  clientset.Interface
+	metadata metadata.Interface
+}
+
+// Controller makes configuration come true.
+type Controller struct {
+	config    Config
+	store     *inventory.Store
+	clients   clients
+	collector collector
+	collect   func(context.Context) error // runs collector
+	resolver  *resolver
+	access    *access
+
+	factory    informers.SharedInformerFactory
+	namespaces namespaces
+	crds       cache.SharedIndexInformer
+
+	profileKind   *profileKind
+	targetKind    *targetKind
+	inventoryKind *inventoryKind
+	sinkKind      *sinkKind
+
+	profiles    profiles
+	targets     targets
+	inventories inventories
+	leading     atomic.Pointer[term] // nil while another process leads
+
+	profileQueue, targetQueue, targetStatusQueue workqueue.TypedRateLimitingInterface[key]
+	inventoryQueue, inventoryStatusQueue         workqueue.TypedRateLimitingInterface[key]
+
+	recorder        record.EventRecorder // from Run on
+	profileStatus   *statuses[kollectv1alpha1.ProfileSpec, kollectv1alpha1.ProfileStatus]
+	targetStatus    *statuses[kollectv1alpha1.TargetSpec, kollectv1alpha1.TargetStatus]
+	inventoryStatus *statuses[kollectv1alpha1.InventorySpec, kollectv1alpha1.InventoryStatus]
+	sinkStatus      *statuses[kollectv1alpha1.SinkSpec, kollectv1alpha1.SinkDestinationStatus]
+}
+
+// New returns a controller. It does not reach for the cluster before Run.
+func New(config Config) (*Controller, error) {
+	if config.Client == nil || config.Store == nil {
+		return nil, errors.New("create controller: Client and Store are required")
+	}
+	if !config.LeaderElection.Disabled && (config.LeaderElection.Namespace == "" || config.LeaderElection.Identity == "") {
+		return nil, errors.New("create controller: a leader election needs a namespace and an identity")
+	}
+	restConfig := rest.CopyConfig(config.Client)
+	if restConfig.QPS == 0 {
+		restConfig.QPS, restConfig.Burst = 100, 200
+	}
+	core, err := kubernetes.NewForConfig(restConfig)
+	if err != nil {
+		return nil, fmt.Errorf("create controller: %w", err)
+	}
+	kollect, err := clientset.NewForConfig(restConfig)
+	if err != nil {
+		return nil, fmt.Errorf("create controller: %w", err)
+	}
+	meta, err := metadata.NewForConfig(restConfig)
+	if err != nil {
+		return nil, fmt.Errorf("create controller: %w", err)
+	}
+	dynamicClient, err := dynamic.NewForConfig(restConfig)
+	if err != nil {
+		return nil, fmt.Errorf("create controller: %w", err)
+	}
+	c := newController(config, clients{core, kollect, meta})
+	collector := collect.New(config.Store, dynamicClient, collect.Options{
+		Changed: func(ref inventory.TargetRef) { c.targetStatusQueue.AddAfter(key(ref), statusDelay) },
+	})
+	c.collector, c.collect = collector, collector.Run
+	return c, nil
+}
+
+// newController returns a controller without a collector.
+func newController(config Config, clients clients) *Controller {
+	if config.accessInterval == 0 {
+		config.accessInterval, config.accessConfirm = time.Minute, 5*time.Second
+	}
+	config.LeaderElection = config.LeaderElection.withDefaults()
+	factory := informers.NewSharedInformerFactory(clients.kollect, 0)
+	watched := metadatainformer.NewSharedInformerFactory(clients.metadata, 0)
+	c := &Controller{
+		config: config, store: config.Store, clients: clients,
+		resolver:    newResolver(clients.core.Discovery()),
+		factory:     factory,
+		namespaces:  namespaces{watched.ForResource(namespacesResource).Informer()},
+		crds:        watched.ForResource(crdsResource).Informer(),
+		profileKind: newProfileKind(clients.kollect, factory), targetKind: newTargetKind(clients.kollect, factory),
+		inventoryKind: newInventoryKind(clients.kollect, factory), sinkKind: newSinkKind(clients.kollect, factory),
+		profiles:     profiles{byKey: map[key]*profile{}},
+		targets:      targets{byKey: map[key]*target{}},
+		inventories:  inventories{problems: map[key]*problem{}},
+		profileQueue: newQueue("profiles"), targetQueue: newQueue("targets"), targetStatusQueue: newQueue("target-states"),
+		inventoryQueue: newQueue("inventories"), inventoryStatusQueue: newQueue("inventory-states"),
+	}
+	c.access = newAccess(clients.core.AuthorizationV1().SubjectAccessReviews(), config.accessInterval, config.accessConfirm,
+		func(target key) { c.targetQueue.AddAfter(target, selectionDelay) })
+	c.profileStatus = newStatuses(c.profileKind, c.event)
+	c.targetStatus = newStatuses(c.targetKind, c.event)
+	c.inventoryStatus = newStatuses(c.inventoryKind, c.event)
+	c.inventoryStatus.due = freshness
+	c.sinkStatus = newStatuses(c.sinkKind, c.event)
+	return c
+}
+
+// Run watches the configuration and makes it come true until ctx ends. It
+// returns when all that it started has ended. It may be called once.
+func (c *Controller) Run(ctx context.Context) error {
+	if err := c.watch(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stopEvents := c.startEvents(ctx)
+	defer stopEvents()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	c.factory.StartWithContext(ctx)
+	defer c.factory.Shutdown()
+	defer cancel()
+	wg.Go(func() { c.namespaces.informer.RunWithContext(ctx) })
+	wg.Go(func() { c.crds.RunWithContext(ctx) })
+	if !c.waitForConfiguration(ctx) {
+		return nil
+	}
+	return c.work(ctx)
+}
+
+// waitForConfiguration returns when all configuration was read once; false if
+// ctx ended before.
+func (c *Controller) waitForConfiguration(ctx context.Context) bool {
+	return cache.WaitForCacheSync(ctx.Done(),
+		c.namespaces.informer.HasSynced,
+		c.profileKind.namespaced.HasSynced, c.profileKind.cluster.HasSynced,
+		c.targetKind.namespaced.HasSynced, c.targetKind.cluster.HasSynced,
+		c.inventoryKind.namespaced.HasSynced, c.inventoryKind.cluster.HasSynced,
+		c.sinkKind.namespaced.HasSynced, c.sinkKind.cluster.HasSynced)
+}
+
+// work runs everything that acts on the configuration.
+func (c *Controller) work(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var wg sync.WaitGroup
+	failures := make(chan error, 2)
+	start := func(run func(context.Context) error) {
+		wg.Go(func() {
+			if err := run(ctx); err != nil {
+				failures <- err
+				cancel()
+			}
+		})
+	}
+	wg.Go(func() { work(ctx, c.profileQueue, 2, c.reconcileProfile) })
+	wg.Go(func() { work(ctx, c.targetQueue, 4, c.reconcileTarget) })
+	wg.Go(func() { work(ctx, c.targetStatusQueue, 2, c.reconcileTargetStatus) })
+	wg.Go(func() { work(ctx, c.inventoryQueue, 2, c.reconcileInventory) })
+	wg.Go(func() { work(ctx, c.inventoryStatusQueue, 2, c.reconcileInventoryStatus) })
+	wg.Go(func() { c.access.run(ctx) })
+	wg.Go(func() { c.lookForResources(ctx) })
+	wg.Go(func() { c.followHeads(ctx) })
+	start(c.collect)
+	start(func(ctx context.Context) error {
+		return c.config.LeaderElection.campaign(ctx, c.clients.core, c.lead)
+	})
+	wg.Wait()
+	select {
+	case err := <-failures:
+		return err
+	default:
+		return nil
+	}
+}
