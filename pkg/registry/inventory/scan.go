@@ -65,9 +65,11 @@ func (k rows) snapshots(s *inventory.State, p place, from string) iter.Seq[*inve
 			}
 			return
 		}
-		namespace, name, _ := strings.Cut(from, "/")
+		namespace, name, found := strings.Cut(from, "/")
 		if k.scope == inventory.Cluster {
 			namespace, name = "", from
+		} else if !found {
+			namespace = "" // no key is like that: all inventories are looked at
 		}
 		// Those that the key's own inventory lies within come before it.
 		start := inventory.Ref{Namespace: namespace}

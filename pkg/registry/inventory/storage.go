@@ -146,6 +146,9 @@ func (s *store[T]) Get(ctx context.Context, name string, options *metav1.GetOpti
 	if err != nil {
 		return nil, err
 	}
+	if name == "" {
+		return nil, errors.NewNotFound(s.resource(), name)
+	}
 	p := s.kind.place(&selection{namespace: request.NamespaceValue(ctx), name: name})
 	for object := range s.kind.scan(state, p, "") {
 		return s.item(object), nil

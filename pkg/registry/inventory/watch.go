@@ -67,7 +67,9 @@ func (s *store[T]) Watch(ctx context.Context, options *metainternalversion.ListO
 	}
 	if initial {
 		w.initial = s.kind.scan(state, place, "")
-		w.announce = options.SendInitialEvents != nil && w.bookmarks
+		if options.SendInitialEvents != nil && w.bookmarks {
+			w.announce = state
+		}
 	}
 	ctx, w.cancel = context.WithCancel(ctx)
 	go w.run(ctx)

@@ -21,8 +21,8 @@ type watcher[T object] struct {
 	store     *store[T]
 	matches   func(T) bool
 	shape     *inventory.Inventory
-	initial   iter.Seq[T] // what to send first; nil: nothing
-	announce  bool        // when all of it is sent
+	initial   iter.Seq[T]      // what to send first; nil: nothing
+	announce  *inventory.State // to say when all of it is sent; nil: do not
 	cursor    *inventory.Cursor
 	version   uint64 // up to which all is sent
 	bookmarks bool
@@ -66,7 +66,12 @@ func (w *watcher[T]) sendInitial(ctx context.Context) bool {
 		}
 	}
 	w.initial = nil
-	return !w.announce || w.sendBookmark(ctx, map[string]string{metav1.InitialEventsAnnotationKey: "true"})
+	if w.announce == nil {
+		return true
+	}
+	w.store.store.Hold(w.announce)
+	w.announce = nil
+	return w.sendBookmark(ctx, map[string]string{metav1.InitialEventsAnnotationKey: "true"})
 }
 
 func (w *watcher[T]) item(object T) *item[T] {
