@@ -32,7 +32,7 @@ type replayedInventory struct {
 
 type savedState struct {
 	state       *State
-	fingerprint string
+	fingerprint [sha256.Size]byte
 }
 
 // run executes the program to its end.
@@ -51,11 +51,16 @@ func run(t testing.TB, program []byte) *machine {
 		m.check(before)
 	}
 	for _, s := range m.saved {
-		if fingerprint(s.state) != s.fingerprint {
-			t.Fatalf("the state at version %d has changed", s.state.Version)
-		}
+		m.checkSaved(s)
 	}
 	return m
+}
+
+func (m *machine) checkSaved(s savedState) {
+	m.t.Helper()
+	if fingerprint(s.state) != s.fingerprint {
+		m.t.Fatalf("the state at version %d has changed", s.state.Version)
+	}
 }
 
 func (m *machine) next() int {
@@ -188,9 +193,12 @@ func (m *machine) check(before *State) {
 			checkDiff(m.t, state.Snapshot(ref), s.state.Snapshot(ref))
 		}
 	}
-	if len(m.saved) < 4 || len(m.program)%16 == 0 {
+	if len(m.saved) < 2 || len(m.program)%8 == 0 {
 		m.saved = append(m.saved, savedState{state, fingerprint(state)})
-		m.saved = m.saved[max(0, len(m.saved)-8):]
+	}
+	if len(m.saved) > 4 {
+		m.checkSaved(m.saved[0])
+		m.saved = m.saved[1:]
 	}
 }
 
@@ -320,19 +328,20 @@ func all(s *Snapshot) iter.Seq[Entry] {
 	return s.All()
 }
 
-// fingerprint writes down all that can be read of a state.
-func fingerprint(state *State) string {
-	s := fmt.Sprintln(state.Version)
+// fingerprint covers all that can be read of a state.
+func fingerprint(state *State) [sha256.Size]byte {
+	w := sha256.New()
+	fmt.Fprintln(w, state.Version)
 	for _, scope := range []Scope{Cluster, Namespaced} {
 		for snapshot := range state.Snapshots(scope, "") {
-			s += fmt.Sprintf("%+v %p %v\n", *snapshot.Inventory(), snapshot.root, *snapshot.Head())
+			fmt.Fprintf(w, "%+v %p %+v\n", *snapshot.Inventory(), snapshot.root, *snapshot.Head())
 			for target := range snapshot.Head().Targets() {
-				s += fmt.Sprintf("%+v\n", *target)
+				fmt.Fprintf(w, "%+v\n", *target)
 			}
 			for e := range snapshot.All() {
-				s += fmt.Sprintf("%v %v %s %s %d\n", e.Key, e.Row.Identity(), e.Row.Labels(), e.Row.Attributes(), e.Version)
+				fmt.Fprintln(w, e.Key, e.Row.Target(), e.Row.Namespace(), e.Row.data, e.Version)
 			}
 		}
 	}
-	return fmt.Sprintf("%x", sha256.Sum256([]byte(s)))
+	return [sha256.Size]byte(w.Sum(nil))
 }
