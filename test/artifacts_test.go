@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/pflag"
 	appsv1 "k8s.io/api/apps/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -23,6 +24,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/yaml"
 
+	"kollect.io/kollect/pkg/apiserver"
 	"kollect.io/kollect/test/controlplane"
 )
 
@@ -327,5 +329,29 @@ func TestDeploymentStaysUpAndContained(t *testing.T) {
 		if probe == nil || probe.HTTPGet.Path != want || probe.HTTPGet.Scheme != corev1.URISchemeHTTPS {
 			t.Errorf("probe %v, want HTTPS on %s", probe, want)
 		}
+	}
+}
+
+func TestDeploymentPassesFlagsThatTheServerTakes(t *testing.T) {
+	objects := render(t)
+	container := find[appsv1.Deployment](t, objects, "Deployment").Spec.Template.Spec.Containers[0]
+	options := apiserver.NewOptions()
+	flags := pflag.NewFlagSet("kollect-apiserver", pflag.ContinueOnError)
+	for _, set := range options.Flags().FlagSets {
+		flags.AddFlagSet(set)
+	}
+	cluster := find[corev1.ConfigMap](t, objects, "ConfigMap").Data["clusterName"]
+	var args []string
+	for _, arg := range container.Args {
+		args = append(args, strings.ReplaceAll(arg, "$(CLUSTER_NAME)", cluster))
+	}
+	if err := flags.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	if err := options.Validate(); err != nil {
+		t.Error(err)
+	}
+	if got := options.CertSecret; got != serverNamespace+"/kollect-apiserver-certs" {
+		t.Errorf("the rights are for the Secret kollect-apiserver-certs, the server keeps %s", got)
 	}
 }
