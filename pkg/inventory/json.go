@@ -21,10 +21,14 @@ func AppendJSONString(buf []byte, s string) []byte {
 
 // Member returns the value of the named member of object, a JSON object
 // without insignificant space such as Row.Attributes, in its encoded form.
-// name must not need escapes in JSON.
+// name must not need escapes in JSON. Of what is no such object, the result is
+// undefined.
 func Member(object, name string) (value string, ok bool) {
 	for i := 1; i < len(object) && object[i] == '"'; {
 		keyEnd := stringEnd(object, i)
+		if keyEnd >= len(object) || object[keyEnd] != ':' {
+			break
+		}
 		valueEnd := valueEnd(object, keyEnd+1)
 		if object[i+1:keyEnd-1] == name {
 			return object[keyEnd+1 : valueEnd], true
