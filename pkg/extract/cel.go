@@ -64,7 +64,12 @@ type celExpression struct {
 	quiet bool
 }
 
-func compileCEL(expression string) (*celExpression, *failure) {
+func compileCEL(expression string) (c *celExpression, fail *failure) {
+	defer func() {
+		if recover() != nil { // cel-go's validators do, for some expressions
+			c, fail = nil, failf(InvalidExpression, "the expression can not be checked; write it differently")
+		}
+	}()
 	if len(expression) > MaxCELBytes {
 		return nil, failf(InvalidExpression, "the expression is longer than %d bytes; shorten it", MaxCELBytes)
 	}

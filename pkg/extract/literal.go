@@ -45,19 +45,23 @@ func mixLiterals(tree *ast.AST) bool {
 		e.SetKindCase(factory.NewCall(e.ID(), "dyn", inner))
 		mixed = true
 	}
+	// An optional value stays one: that of a field has no known type either.
 	// Inner literals come first, so that copies of them are mixed already.
 	ast.PostOrderVisit(tree.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
 		switch e.Kind() {
 		case ast.ListKind:
-			if elements := e.AsList().Elements(); len(elements) > 1 {
-				for _, element := range elements {
+			list := e.AsList()
+			for i, element := range list.Elements() {
+				if list.Size() > 1 && !list.IsOptional(int32(i)) {
 					mix(element)
 				}
 			}
 		case ast.MapKind:
 			for _, entry := range e.AsMap().Entries() {
 				mix(entry.AsMapEntry().Key())
-				mix(entry.AsMapEntry().Value())
+				if !entry.AsMapEntry().IsOptional() {
+					mix(entry.AsMapEntry().Value())
+				}
 			}
 		}
 	}))

@@ -159,8 +159,13 @@ func textCost(args []ref.Val) int {
 	return n / textPerCost
 }
 
-// size is the number of elements of a list or map, otherwise 0.
+// size is the number of elements of a list or map, otherwise 0. What a
+// comprehension collects is not read when something is added to it.
 func size(v ref.Val) int {
+	switch v.(type) {
+	case traits.MutableLister, traits.MutableMapper:
+		return 0
+	}
 	if !container(v) {
 		return 0
 	}
