@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	cliflag "k8s.io/component-base/cli/flag"
 	logsapi "k8s.io/component-base/logs/api/v1"
@@ -84,6 +85,13 @@ func run(ctx context.Context, o *Options) error {
 	if err != nil {
 		return err
 	}
+	controller, err := config.controller(o, store)
+	if err != nil {
+		return err
+	}
 	klog.FromContext(ctx).Info("Serving", "cluster", o.ClusterName)
-	return server.Run(ctx)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return controller.Run(ctx) })
+	group.Go(func() error { return server.Run(ctx) })
+	return group.Wait()
 }

@@ -1,0 +1,30 @@
+package apiserver
+
+import (
+	"context"
+
+	kollectv1alpha1 "kollect.io/kollect/pkg/apis/kollect/v1alpha1"
+	"kollect.io/kollect/pkg/controller"
+	"kollect.io/kollect/pkg/sink"
+	"kollect.io/kollect/pkg/sink/objectstore"
+)
+
+// sinks is the list of sinks: a type that is not in it is refused with a
+// condition that says so.
+func (o *Options) sinks() map[kollectv1alpha1.SinkType]controller.Opener {
+	return map[kollectv1alpha1.SinkType]controller.Opener{
+		kollectv1alpha1.SinkObjectStore: controller.SnapshotStore(o.openObjectStore),
+	}
+}
+
+func (o *Options) openObjectStore(ctx context.Context, config controller.SinkConfig) (sink.SnapshotStore, error) {
+	store, err := objectstore.Open(ctx, *config.Spec.ObjectStore, config.Secret, objectstore.Options{
+		FileRoot: o.SinkFileRoot,
+		// The server's own identity is for administrators' sinks alone.
+		AmbientCredentials: config.Namespace == "",
+	})
+	if err != nil {
+		return nil, err // a nil *Store is not a nil interface
+	}
+	return store, nil
+}
