@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -37,7 +38,7 @@ type cluster struct {
 	old      bool                                   // has no initial events
 	expire   bool                                   // the next continue token
 	fail     func(verb string, gvr schema.GroupVersionResource, options metav1.ListOptions) error
-	afterGet func(namespace string) // after a page was made, before it is sent
+	latency  func() time.Duration // of an answer, after it was made
 	calls    []string
 }
 
@@ -184,18 +185,27 @@ func (a *clusterAPI) call(verb string, options metav1.ListOptions) error {
 }
 
 func (a *clusterAPI) List(ctx context.Context, options metav1.ListOptions) (*unstructured.UnstructuredList, error) {
-	list, after, err := a.page(options)
-	if after != nil {
-		after(a.namespace)
-	}
+	list, err := a.page(options)
+	a.wait()
 	return list, err
 }
 
-func (a *clusterAPI) page(options metav1.ListOptions) (*unstructured.UnstructuredList, func(string), error) {
+// wait takes the time of an answer.
+func (c *cluster) wait() {
+	c.mu.Lock()
+	var d time.Duration
+	if c.latency != nil {
+		d = c.latency()
+	}
+	c.mu.Unlock()
+	time.Sleep(d)
+}
+
+func (a *clusterAPI) page(options metav1.ListOptions) (*unstructured.UnstructuredList, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err := a.call("list", options); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	list := &unstructured.UnstructuredList{Object: map[string]any{}}
 	list.SetResourceVersion(strconv.FormatUint(a.version, 10))
@@ -213,7 +223,7 @@ func (a *clusterAPI) page(options metav1.ListOptions) (*unstructured.Unstructure
 		err.ErrStatus.ListMeta.Continue = fmt.Sprintf("page-%d", len(a.pages)+1)
 		a.pages[err.ErrStatus.ListMeta.Continue] = items
 		a.expire = false
-		return nil, nil, err
+		return nil, err
 	}
 	if n := int(options.Limit); n > 0 && len(items) > n {
 		token := fmt.Sprintf("page-%d", len(a.pages)+1)
@@ -224,7 +234,7 @@ func (a *clusterAPI) page(options metav1.ListOptions) (*unstructured.Unstructure
 	for _, item := range items {
 		list.Items = append(list.Items, *item.DeepCopy())
 	}
-	return list, a.afterGet, nil
+	return list, nil
 }
 
 func (a *clusterAPI) selected(options metav1.ListOptions) []unstructured.Unstructured {
@@ -328,6 +338,7 @@ func (w *clusterWatch) run(ctx context.Context) {
 			return
 		}
 		for _, event := range events {
+			w.api.wait()
 			select {
 			case w.out <- event:
 			case <-w.done:

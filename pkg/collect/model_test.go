@@ -133,6 +133,13 @@ type game struct {
 func play(t *testing.T, rnd *rand.Rand, steps int) {
 	c := newCluster()
 	c.old = rnd.IntN(4) == 0
+	delays, most := rand.New(rand.NewPCG(rnd.Uint64(), 2)), int64(1+rnd.IntN(300))
+	c.latency = func() time.Duration {
+		if delays.IntN(2) == 0 {
+			return 0
+		}
+		return time.Duration(delays.Int64N(most)) * time.Millisecond
+	}
 	collector, store, stop := collecting(t, c, Options{pageSize: 1 + rnd.Int64N(4)})
 	defer stop()
 	g := &game{Rand: rnd, cluster: c, collector: collector, store: store, targets: map[string]Target{}}
