@@ -56,7 +56,8 @@ func startProcess(name string, cmd *exec.Cmd, log string, detach bool) (*process
 	}
 	p.PID = cmd.Process.Pid
 	if p.Start, err = startTime(p.PID); err != nil && !p.endsWithin(time.Second) {
-		_ = p.stop(0)
+		_ = cmd.Process.Kill()
+		<-p.exited
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	return p, nil
@@ -64,16 +65,26 @@ func startProcess(name string, cmd *exec.Cmd, log string, detach bool) (*process
 
 // running tells whether the process, and not another of its number, is alive.
 func (p *process) running() bool {
-	if p.exited != nil {
-		select {
-		case <-p.exited:
-			return false
-		default:
-			return true
-		}
-	}
 	start, err := startTime(p.PID)
-	return err == nil && start == p.Start
+	return err == nil && start == p.Start && !p.waitedFor()
+}
+
+// waitedFor tells whether the process is a child that ended and left nothing.
+func (p *process) waitedFor() bool {
+	select {
+	case <-p.exited:
+		return true
+	default:
+		return false
+	}
+}
+
+// gone tells whether the process ended, and if it is a child, left nothing.
+func (p *process) gone() bool {
+	if p.exited != nil {
+		return p.waitedFor()
+	}
+	return !p.running()
 }
 
 // stop asks the process to end, makes it end after grace, and returns once it
@@ -85,6 +96,9 @@ func (p *process) stop(grace time.Duration) error {
 	}
 	defer handle.Release()
 	if !p.running() { // asked after the handle was taken: it holds on to this very process
+		if p.exited != nil {
+			<-p.exited
+		}
 		return nil
 	}
 	signals := []os.Signal{syscall.SIGTERM, syscall.SIGKILL}
@@ -116,11 +130,11 @@ func (p *process) endsWithin(d time.Duration) bool {
 		case <-p.exited:
 			return true
 		case <-ticker.C:
-			if !p.running() {
+			if p.gone() {
 				return true
 			}
 		case <-timeout.C:
-			return !p.running()
+			return p.gone()
 		}
 	}
 }
