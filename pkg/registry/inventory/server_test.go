@@ -1,0 +1,358 @@
+package inventory
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apiserver/pkg/endpoints/openapi"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/util/compatibility"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/metadata/metadatainformer"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/consistencydetector"
+
+	inventoryv1alpha1 "kollect.io/kollect/pkg/apis/inventory/v1alpha1"
+	"kollect.io/kollect/pkg/generated/clientset/versioned"
+	"kollect.io/kollect/pkg/generated/informers/externalversions"
+	generatedopenapi "kollect.io/kollect/pkg/generated/openapi"
+	"kollect.io/kollect/pkg/inventory"
+)
+
+// serve returns a client configuration for a server of the store over TLS,
+// without authentication.
+func serve(t testing.TB, s *inventory.Store) *rest.Config {
+	t.Helper()
+	scheme := newScheme(t)
+	v1 := schema.GroupVersion{Version: "v1"}
+	metav1.AddToGroupVersion(scheme, v1)
+	scheme.AddUnversionedTypes(v1, &metav1.Status{}, &metav1.APIVersions{}, &metav1.APIGroupList{}, &metav1.APIGroup{}, &metav1.APIResourceList{})
+	codecs := serializer.NewCodecFactory(scheme)
+	config := genericapiserver.NewConfig(codecs)
+	config.EffectiveVersion = compatibility.DefaultBuildEffectiveVersion()
+	config.ExternalAddress = "127.0.0.1:443"
+	config.LoopbackClientConfig = &rest.Config{}
+	namer := openapi.NewDefinitionNamer(scheme)
+	config.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(generatedopenapi.GetOpenAPIDefinitions, namer)
+	config.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(generatedopenapi.GetOpenAPIDefinitions, namer)
+	server, err := config.Complete(nil).New("test", genericapiserver.NewEmptyDelegate())
+	if err != nil {
+		t.Fatal(err)
+	}
+	group := genericapiserver.NewDefaultAPIGroupInfo(inventoryv1alpha1.GroupName, scheme, metav1.ParameterCodec, codecs)
+	group.NegotiatedSerializer = NewSerializer(scheme)
+	group.VersionedResourcesStorageMap["v1alpha1"] = New(s, group.NegotiatedSerializer)
+	if err := server.InstallAPIGroup(&group); err != nil {
+		t.Fatal(err)
+	}
+	prepared := server.PrepareRun()
+	listener := httptest.NewUnstartedServer(prepared.Handler)
+	listener.EnableHTTP2 = true
+	listener.StartTLS()
+	t.Cleanup(listener.Close)
+	t.Cleanup(listener.CloseClientConnections)
+	return &rest.Config{Host: listener.URL, TLSClientConfig: rest.TLSClientConfig{Insecure: true}, QPS: -1}
+}
+
+// get returns the answer to a request for a path below the group's.
+func get(t testing.TB, config *rest.Config, method, path, accept string) (int, http.Header, []byte) {
+	t.Helper()
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(path, "/") {
+		path = "/apis/inventory.kollect.io/v1alpha1/" + path
+	}
+	request, err := http.NewRequestWithContext(t.Context(), method, config.Host+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Accept", accept)
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, response.Header, body
+}
+
+const (
+	asJSON  = "application/json"
+	asTable = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
+	asMeta  = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json"
+)
+
+func TestRequests(t *testing.T) {
+	s := inventory.NewStore(inventory.Options{})
+	addInventory(s, apps, 30)
+	config := serve(t, s)
+	l := mustList(t, in(t, "team-a"), newStore(s, rows{inventory.Namespaced}, ""), options{})
+	name := mustFirst(l).name()
+	for _, test := range []struct {
+		method, path, accept string
+		code                 int
+		want                 string
+	}{
+		{"GET", "inventoryrows", asJSON, 200, `{"kind":"InventoryRowList","apiVersion":"inventory.kollect.io/v1alpha1","metadata":{"resourceVersion":"`},
+		{"GET", "inventoryrows?limit=7", asJSON, 200, `"remainingItemCount":23`},
+		{"GET", "inventoryrows", asTable, 200, `{"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":{"resourceVersion":"`},
+		{"GET", "inventoryrows", asMeta, 200, `{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{"name":"` + name},
+		{"GET", "inventoryrows", "application/yaml", 200, "apiVersion: inventory.kollect.io/v1alpha1\nitems:\n- attributes:\n"},
+		{"GET", "inventoryrows?pretty=true", asJSON, 200, "{\n  \"kind\": \"InventoryRowList\","},
+		{"GET", "inventoryrows", "application/vnd.kubernetes.protobuf,application/json", 200, `"kind":"InventoryRowList"`},
+		{"GET", "inventoryrows", "application/vnd.kubernetes.protobuf", 406, `Available representations: application/json, application/yaml`},
+		{"GET", "clusterinventoryrows", asJSON, 200, `"items":[]}`},
+		{"GET", "clusterinventoryrows", asTable, 200, `"rows":[]`},
+		{"GET", "inventories", asTable, 200, `"Deployment=30"`},
+		{"GET", "namespaces/team-a/inventories/apps", asJSON, 200, `"contentHash":"sha256:`},
+		{"GET", "namespaces/team-a/inventories/none", asJSON, 404, `inventories.inventory.kollect.io \"none\" not found`},
+		{"GET", "namespaces/team-a/inventoryrows/" + name, asJSON, 200, `{"kind":"InventoryRow","apiVersion":"inventory.kollect.io/v1alpha1","metadata":{"name":"` + name},
+		{"GET", "namespaces/team-a/inventoryrows/" + name, asTable, 200, `"kind":"PartialObjectMetadata"`},
+		{"GET", "namespaces/team-a/inventoryrows/" + name + "?includeObject=Object", asTable, 200, `"kind":"InventoryRow"`},
+		{"GET", "namespaces/team-a/inventoryrows?fieldSelector=metadata.name%3D" + name, asJSON, 200, name},
+		{"GET", "inventoryrows?fieldSelector=spec.x%3D1", asJSON, 400, `valid are metadata.name, metadata.namespace, inventory, source.group`},
+		{"GET", "inventoryrows?labelSelector=(", asJSON, 400, `expected: !, identifier`},
+		{"GET", "inventoryrows?continue=x", asJSON, 400, `invalid continue token`},
+		{"GET", "inventoryrows?resourceVersion=12&resourceVersionMatch=Exact", asJSON, 410, `"reason":"Expired"`},
+		{"GET", "inventoryrows?resourceVersion=0&resourceVersionMatch=Exact", asJSON, 422, `forbidden for resourceVersion`},
+		{"GET", "inventoryrows?resourceVersion=9000000000000000000&limit=1", asJSON, 504, `ResourceVersionTooLarge`},
+		{"GET", "inventoryrows?watch=1&resourceVersion=12", asJSON, 200, `{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure"`},
+		{"POST", "namespaces/team-a/inventoryrows", asJSON, 405, `"reason":"MethodNotAllowed"`},
+		{"PUT", "namespaces/team-a/inventories/apps", asJSON, 405, `"reason":"MethodNotAllowed"`},
+		{"DELETE", "namespaces/team-a/inventories/apps", asJSON, 405, `"reason":"MethodNotAllowed"`},
+		{"DELETE", "inventoryrows", asJSON, 405, `"reason":"MethodNotAllowed"`},
+		{"GET", "", asJSON, 200, `{"name":"inventoryrows","singularName":"inventoryrow","namespaced":true,"kind":"InventoryRow","verbs":["get","list","watch"],"shortNames":["invrow"],"categories":["kollect"]`},
+	} {
+		code, _, body := get(t, config, test.method, test.path, test.accept)
+		if code != test.code || !strings.Contains(string(body), test.want) {
+			t.Errorf("%s %s as %s: got %d %.600s, want %d with %s", test.method, test.path, test.accept, code, body, test.code, test.want)
+		}
+	}
+}
+
+func TestLongListsAreCompressed(t *testing.T) {
+	s := inventory.NewStore(inventory.Options{})
+	addInventory(s, apps, 1000)
+	config := serve(t, s)
+	config.DisableCompression = true // of the client's own doing
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for query, want := range map[string]string{"": "gzip", "?limit=2": ""} {
+		request, err := http.NewRequestWithContext(t.Context(), "GET", config.Host+"/apis/inventory.kollect.io/v1alpha1/inventoryrows"+query, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Accept-Encoding", "gzip")
+		response, err := client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(io.Discard, response.Body); err != nil {
+			t.Error(err)
+		}
+		response.Body.Close()
+		if got := response.Header.Get("Content-Encoding"); got != want {
+			t.Errorf("%q: got encoding %q, want %q", query, got, want)
+		}
+	}
+}
+
+// TestWatchFormats reads the initial events, an event and a bookmark of watches
+// in each form.
+func TestWatchFormats(t *testing.T) {
+	s := inventory.NewStore(inventory.Options{})
+	addInventory(s, apps, 2)
+	config := serve(t, s)
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for resource, kind := range map[string]string{"inventoryrows": "InventoryRow", "inventories": "Inventory"} {
+		for accept, kind := range map[string]string{
+			asJSON: kind, asTable: "Table", "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io": "PartialObjectMetadata",
+		} {
+			ctx, cancel := context.WithCancel(t.Context())
+			request, err := http.NewRequestWithContext(ctx, "GET", config.Host+"/apis/inventory.kollect.io/v1alpha1/"+resource+
+				"?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.Header.Set("Accept", accept)
+			response, err := client.Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lines := bufio.NewScanner(response.Body)
+			lines.Buffer(nil, 1<<20)
+			ended := false
+			for n := 0; !ended || n > 0; n-- {
+				if !lines.Scan() {
+					t.Fatalf("%s as %s: ended: %v", resource, accept, lines.Err())
+				}
+				var e struct {
+					Type   string
+					Object metav1.PartialObjectMetadata
+				}
+				if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+					t.Fatal(err)
+				}
+				if e.Object.Kind != kind {
+					t.Errorf("%s as %s: got %s", resource, accept, lines.Text())
+				}
+				if strings.Contains(lines.Text(), metav1.InitialEventsAnnotationKey) {
+					if ended, n = true, 2; e.Type != "BOOKMARK" {
+						t.Errorf("%s as %s: got %s", resource, accept, lines.Text())
+					}
+					change(s, newRow(apps, 0, fmt.Sprint(rand.Int())))
+				}
+			}
+			cancel()
+			response.Body.Close()
+		}
+	}
+}
+
+// TestInformers keeps informers of several kinds while rows change, and compares
+// their caches with the store. The detectors panic if a list and a watch
+// differ.
+func TestInformers(t *testing.T) {
+	t.Cleanup(consistencydetector.SetDataConsistencyDetectionForWatchListEnabledForTest(true))
+	s := inventory.NewStore(inventory.Options{})
+	addInventory(s, apps, 500)
+	addInventory(s, platform, 50)
+	config := serve(t, s)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		random := rand.New(rand.NewPCG(5, 5))
+		for range 2000 {
+			ref := []inventory.Ref{apps, platform}[random.IntN(2)]
+			if row := newRow(ref, random.IntN(600), fmt.Sprint(random.IntN(5))); random.IntN(3) == 0 {
+				remove(s, row)
+			} else {
+				change(s, row)
+			}
+		}
+	})
+	typed := versioned.NewForConfigOrDie(config)
+	all := externalversions.NewSharedInformerFactory(typed, 0)
+	selected := externalversions.NewSharedInformerFactoryWithOptions(typed, 0, externalversions.WithNamespace("team-a"),
+		externalversions.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = "n=1" }))
+	partial := metadatainformer.NewSharedInformerFactory(metadata.NewForConfigOrDie(config), 0)
+	gvr := inventoryv1alpha1.SchemeGroupVersion.WithResource("inventoryrows")
+	group := all.Inventory().V1alpha1()
+	informers := map[string]cache.SharedIndexInformer{
+		"rows": group.InventoryRows().Informer(), "cluster rows": group.ClusterInventoryRows().Informer(), "inventories": group.Inventories().Informer(),
+		"selected rows": selected.Inventory().V1alpha1().InventoryRows().Informer(), "metadata": partial.ForResource(gvr).Informer(),
+	}
+	all.Start(ctx.Done())
+	selected.Start(ctx.Done())
+	partial.Start(ctx.Done())
+	for name, informer := range informers {
+		if !cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
+			t.Fatalf("%s: not synced", name)
+		}
+	}
+	writer.Wait()
+	state := s.State()
+	row1 := &selection{label: labels.SelectorFromSet(labels.Set{"n": "1"})}
+	ours := map[string]map[string]string{
+		"rows": versions(rows{inventory.Namespaced}, state, &selection{}), "metadata": versions(rows{inventory.Namespaced}, state, &selection{}),
+		"cluster rows": versions(rows{inventory.Cluster}, state, &selection{}), "inventories": versions(heads{inventory.Namespaced}, state, &selection{}),
+		"selected rows": versions(rows{inventory.Namespaced}, state, row1),
+	}
+	for name, informer := range informers {
+		var diff string
+		if err := wait.PollUntilContextTimeout(ctx, 10*time.Millisecond, 30*time.Second, true, func(context.Context) (bool, error) {
+			cached := map[string]string{}
+			for _, o := range informer.GetStore().List() {
+				m, err := meta.Accessor(o)
+				if err != nil {
+					return false, err
+				}
+				cached[objectKey(m.GetNamespace(), m.GetName())] = m.GetResourceVersion()
+			}
+			if maps.Equal(ours[name], cached) {
+				return true, nil
+			}
+			diff = cmp.Diff(ours[name], cached)
+			return false, nil
+		}); err != nil {
+			t.Errorf("%s: %v: (-want +got)\n%s", name, err, diff)
+		}
+	}
+	cancel()
+	all.Shutdown()
+	selected.Shutdown()
+	partial.Shutdown()
+}
+
+func versions[T object](k kind[T], state *inventory.State, selected *selection) map[string]string {
+	objects := map[string]string{}
+	for o := range filter(k.scan(state, k.place(selected), ""), k.matcher(selected)) {
+		objects[o.key()] = o.meta().ResourceVersion
+	}
+	return objects
+}
+
+func TestOpenAPIDescribesTheFields(t *testing.T) {
+	config := serve(t, inventory.NewStore(inventory.Options{}))
+	_, _, body := get(t, config, "GET", "/openapi/v3/apis/inventory.kollect.io/v1alpha1", asJSON)
+	var document struct {
+		Paths      map[string]any
+		Components struct {
+			Schemas map[string]struct {
+				Properties map[string]struct{ Description string }
+			}
+		}
+	}
+	if err := json.Unmarshal(body, &document); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"inventoryrows", "clusterinventories/{name}", "namespaces/{namespace}/inventories"} {
+		if document.Paths["/apis/inventory.kollect.io/v1alpha1/"+path] == nil {
+			t.Errorf("no path %s", path)
+		}
+	}
+	for _, name := range []string{"InventoryRow", "ClusterInventoryRow", "Source", "InventoryStatus"} {
+		properties := document.Components.Schemas["io.kollect.inventory.v1alpha1."+name].Properties
+		if len(properties) < 4 {
+			t.Errorf("%s: got properties %v", name, properties)
+		}
+		for field, property := range properties {
+			if property.Description == "" && field != "metadata" {
+				t.Errorf("%s.%s has no description", name, field)
+			}
+		}
+	}
+	if code, _, body := get(t, config, "GET", "/openapi/v2", asJSON); code != 200 || !strings.Contains(string(body), "io.kollect.inventory.v1alpha1.Source") {
+		t.Errorf("OpenAPI v2: got %d %.200s", code, body)
+	}
+}
