@@ -29,9 +29,9 @@ var _ kind[head] = heads{}
 
 func (k heads) names() names {
 	if k.scope == inventory.Cluster {
-		return names{inventory.Cluster, "ClusterInventory", "clusterinventories", "clusterinventory", "cinv"}
+		return names{inventory.Cluster, "ClusterInventory", "clusterinventories", "clusterinventory", "cinv", []string{"kollect"}}
 	}
-	return names{inventory.Namespaced, "Inventory", "inventories", "inventory", "inv"}
+	return names{inventory.Namespaced, "Inventory", "inventories", "inventory", "inv", []string{"kollect"}}
 }
 
 func (k heads) newObject() runtime.Object {

@@ -24,9 +24,9 @@ var _ kind[row] = rows{}
 
 func (k rows) names() names {
 	if k.scope == inventory.Cluster {
-		return names{inventory.Cluster, "ClusterInventoryRow", "clusterinventoryrows", "clusterinventoryrow", "cinvrow"}
+		return names{inventory.Cluster, "ClusterInventoryRow", "clusterinventoryrows", "clusterinventoryrow", "cinvrow", nil}
 	}
-	return names{inventory.Namespaced, "InventoryRow", "inventoryrows", "inventoryrow", "invrow"}
+	return names{inventory.Namespaced, "InventoryRow", "inventoryrows", "inventoryrow", "invrow", nil}
 }
 
 func (k rows) newObject() runtime.Object {

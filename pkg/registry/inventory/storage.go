@@ -102,6 +102,9 @@ type kind[T object] interface {
 type names struct {
 	scope                               inventory.Scope
 	kind, resource, singular, shortName string
+	// categories has those of kubectl get: heads are in kollect, rows are not,
+	// since there may be a million.
+	categories []string
 }
 
 // typeMeta returns the members of an object's JSON that say what it is.
@@ -127,7 +130,7 @@ func (s *store[T]) Destroy()                {}
 func (s *store[T]) NamespaceScoped() bool   { return s.kind.names().scope == inventory.Namespaced }
 func (s *store[T]) GetSingularName() string { return s.kind.names().singular }
 func (s *store[T]) ShortNames() []string    { return []string{s.kind.names().shortName} }
-func (s *store[T]) Categories() []string    { return []string{"kollect"} }
+func (s *store[T]) Categories() []string    { return s.kind.names().categories }
 func (s *store[T]) resource() schema.GroupResource {
 	return inventoryv1alpha1.Resource(s.kind.names().resource)
 }
