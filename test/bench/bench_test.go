@@ -126,9 +126,7 @@ func (e *environment) collect(b *testing.B) time.Duration {
 	clients := e.clients(b)
 	profile := &kollectv1alpha1.KollectClusterProfile{ObjectMeta: metav1.ObjectMeta{Name: benchName}}
 	profile.Spec.Resource.Kind = "ConfigMap"
-	for _, name := range []string{"image", "loglevel", "owner", "region", "replicas"} {
-		profile.Spec.Attributes = append(profile.Spec.Attributes, kollectv1alpha1.Attribute{Name: name, CEL: "object.data." + name})
-	}
+	profile.Spec.Attributes = benchAttributes()
 	target := &kollectv1alpha1.KollectClusterTarget{ObjectMeta: metav1.ObjectMeta{Name: benchName}}
 	target.Spec.ProfileRef.Name = benchName
 	target.Spec.Namespaces = &kollectv1alpha1.NamespaceSelection{Exclude: []string{"kube-system", "kube-public", "default"}}
