@@ -43,9 +43,13 @@ type Config struct {
 	Openers        map[kollectv1alpha1.SinkType]Opener
 	LeaderElection LeaderElection
 
-	// accessInterval and accessConfirm are how often service accounts' rights are
-	// asked for, and how soon again before a denial counts.
-	accessInterval, accessConfirm time.Duration
+	// AccessInterval is how often it is asked what service accounts may read. A
+	// denial counts when it is given again after a twelfth of it. Default: one
+	// minute.
+	AccessInterval time.Duration
+	// SecretInterval is how often Secrets of sinks are read again. Default: one
+	// minute.
+	SecretInterval time.Duration
 }
 
 // clients are how the cluster is reached.
@@ -127,8 +131,11 @@ func New(config Config) (*Controller, error) {
 
 // newController returns a controller without a collector.
 func newController(config Config, clients clients) *Controller {
-	if config.accessInterval == 0 {
-		config.accessInterval, config.accessConfirm = time.Minute, 5*time.Second
+	if config.AccessInterval == 0 {
+		config.AccessInterval = time.Minute
+	}
+	if config.SecretInterval == 0 {
+		config.SecretInterval = time.Minute
 	}
 	config.LeaderElection = config.LeaderElection.withDefaults()
 	factory := informers.NewSharedInformerFactory(clients.kollect, 0)
@@ -147,7 +154,7 @@ func newController(config Config, clients clients) *Controller {
 		profileQueue: newQueue("profiles"), targetQueue: newQueue("targets"), targetStatusQueue: newQueue("target-states"),
 		inventoryQueue: newQueue("inventories"), inventoryStatusQueue: newQueue("inventory-states"),
 	}
-	c.access = newAccess(clients.core.AuthorizationV1().SubjectAccessReviews(), config.accessInterval, config.accessConfirm,
+	c.access = newAccess(clients.core.AuthorizationV1().SubjectAccessReviews(), config.AccessInterval, config.AccessInterval/12,
 		func(target key) { c.targetQueue.AddAfter(target, selectionDelay) })
 	c.profileStatus = newStatuses(c.profileKind, c.event)
 	c.targetStatus = newStatuses(c.targetKind, c.event)

@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,7 +19,9 @@ import (
 
 // SinkConfig is what a sink is opened with.
 type SinkConfig struct {
-	Spec *kollectv1alpha1.SinkSpec
+	// Namespace of the sink; empty for a cluster sink, which is an administrator's.
+	Namespace string
+	Spec      *kollectv1alpha1.SinkSpec
 	// Secret is what the Secret holds that the sink names; nil if it names none.
 	Secret map[string][]byte
 }
@@ -50,8 +53,6 @@ func SnapshotStore(open func(context.Context, SinkConfig) (sink.SnapshotStore, e
 }
 
 const (
-	// secretInterval is how often Secrets are read again.
-	secretInterval = time.Minute
 	// reopenInterval is how often a sink is opened again that can't be.
 	reopenInterval = time.Minute
 	openTimeout    = 30 * time.Second
@@ -200,16 +201,16 @@ func (t *term) openSink(ctx context.Context, o sinkObject, before sinkState) (si
 	}
 	var again time.Duration
 	if o.spec.SecretRef != nil {
-		again = secretInterval
+		again = t.controller.config.SecretInterval
 	}
-	secret, problem := t.readSecret(ctx, o)
-	if problem != nil {
-		if problem.reason == reasonSecretUnreadable && before.open != nil {
+	secret, unreadable := t.readSecret(ctx, o)
+	if unreadable != nil {
+		if unreadable.reason == reasonSecretUnreadable && before.open != nil {
 			return before, again // what was read stands while the API server is down
 		}
-		return sinkState{problem: problem}, secretInterval
+		return sinkState{problem: unreadable}, again
 	}
-	config := SinkConfig{Spec: o.spec.DeepCopy()}
+	config := SinkConfig{Namespace: o.meta.Namespace, Spec: o.spec.DeepCopy()}
 	revision := fmt.Sprintf("%s/%d", o.meta.UID, o.meta.Generation)
 	if secret != nil {
 		config.Secret = secret.Data
@@ -225,7 +226,11 @@ func (t *term) openSink(ctx context.Context, o sinkObject, before sinkState) (si
 		if !sink.IsPermanent(err) {
 			again = reopenInterval
 		}
-		return sinkState{problem: problemf(reasonOpenFailed, "spec.%s: %s", o.spec.Type, export.Message(err))}, again
+		message := export.Message(err)
+		if !strings.HasPrefix(message, "spec.") {
+			message = fmt.Sprintf("spec.%s: %s", o.spec.Type, message)
+		}
+		return sinkState{problem: &problem{reason: reasonOpenFailed, message: message}}, again
 	}
 	return sinkState{open: &openSink{sink: opened, revision: revision, closing: t.closing}}, again
 }

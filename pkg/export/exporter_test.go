@@ -221,6 +221,19 @@ func TestFencedByAnotherTakesAHigherGenerationOnlyWhileLeading(t *testing.T) {
 	})
 }
 
+func TestGenerationThatWasCutShortIsNotTriedForEver(t *testing.T) {
+	bubble(t, func(f *fixture) {
+		s := &fakeSink{begun: 1}
+		f.synced(true, false, "")
+		f.pair("lake", s, Settings{})
+		f.wait(time.Second)
+		f.wantWrites(s, 2)
+		if got := f.state(); got.Outcome != Exported {
+			t.Errorf("state %+v, want exported", got)
+		}
+	})
+}
+
 func TestFencedThreeTimesBacksOff(t *testing.T) {
 	bubble(t, func(f *fixture) {
 		s := &fakeSink{fail: func(operation string) error {

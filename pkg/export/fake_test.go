@@ -19,7 +19,10 @@ type fakeSink struct {
 	mu sync.Mutex // guards what follows
 	record
 	schema string
-	fail   func(operation string) error
+	// begun is the highest generation of an export that was cut short: it is not
+	// in the mark, and it is refused.
+	begun int64
+	fail  func(operation string) error
 	// crash, if set, is called after a write took effect and before it returns.
 	crash func()
 }
@@ -58,6 +61,9 @@ func (f *fakeSink) Write(ctx context.Context, e sink.Export) (sink.Mark, error) 
 	}
 	if err := ctx.Err(); err != nil {
 		return sink.Mark{}, err
+	}
+	if begun := f.begun; begun != 0 && e.Generation <= begun {
+		return sink.Mark{}, fmt.Errorf("an export of generation %d was begun: %w", begun, sink.ErrFenced)
 	}
 	if e.Generation <= f.mark.Generation {
 		return sink.Mark{}, fmt.Errorf("write generation %d over %d: %w", e.Generation, f.mark.Generation, sink.ErrFenced)

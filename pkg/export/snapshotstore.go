@@ -24,7 +24,10 @@ type snapshotStore struct {
 	mark      sink.Mark
 	last      Coalesce
 	lastWrite time.Time
-	guard     guard
+	// spent is the highest generation that was refused. The next one is above it,
+	// though the mark may not tell: an export that was cut short may have left it.
+	spent int64
+	guard guard
 }
 
 func (d *snapshotStore) Export(ctx context.Context, r Request) (Result, error) {
@@ -73,7 +76,7 @@ func (d *snapshotStore) confirm(ctx context.Context, r Request) (Result, error) 
 }
 
 func (d *snapshotStore) write(ctx context.Context, r Request) (Result, error) {
-	generation, err := r.Generation(ctx, r.Snapshot, d.mark.Generation+1)
+	generation, err := r.Generation(ctx, r.Snapshot, max(d.mark.Generation, d.spent)+1)
 	if errors.Is(err, errSuperseded) {
 		return Result{Outcome: Delayed, Mark: d.mark, Next: r.Now}, nil
 	}
@@ -82,6 +85,9 @@ func (d *snapshotStore) write(ctx context.Context, r Request) (Result, error) {
 	}
 	d.known = false
 	mark, err := d.store.Write(ctx, sink.Export{Snapshot: r.Snapshot, Generation: generation, Time: r.Now})
+	if errors.Is(err, sink.ErrFenced) {
+		d.spent = max(d.spent, generation)
+	}
 	if err != nil {
 		return Result{}, fmt.Errorf("write the snapshot: %w", err)
 	}
