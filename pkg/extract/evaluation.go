@@ -62,7 +62,7 @@ func (a *activation) made(v ref.Val) ref.Val {
 	case traits.MutableLister, traits.MutableMapper:
 		return v // of a comprehension under way; its result comes by again
 	case traits.Lister, traits.Mapper:
-		a.pay(weight(v, (a.left()+1)*valuesPerCost) / valuesPerCost)
+		a.pay(weight(v, a.left()+1))
 		return ordered(v)
 	}
 	return v

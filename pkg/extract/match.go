@@ -18,7 +18,11 @@ type Match struct {
 func CompileMatch(expression string) (*Match, error) {
 	c, fail := compileCEL(expression)
 	if fail == nil && c.output.Kind() != types.BoolKind && c.output.Kind() != types.DynKind {
-		fail = failf(WrongType, "the expression returns %s, not a boolean; compare it with something", c.output)
+		mend := "compare it with something"
+		if isOptional(c.output) {
+			mend = "end it with .orValue(false)"
+		}
+		fail = failf(WrongType, "the expression returns %s, not a boolean; %s", c.output, mend)
 	}
 	if fail != nil {
 		return nil, matchError(fail)

@@ -71,8 +71,6 @@ const (
 	textPerCost = 10
 	// parseFactor is how much longer parsing takes than reading.
 	parseFactor = 4
-	// valuesPerCost is how many values in lists and maps are read for one unit.
-	valuesPerCost = 2
 	// zoneCost is reading a time zone.
 	zoneCost = 200
 )
@@ -94,7 +92,7 @@ func (p price) of(args []ref.Val, limit int) int {
 		return 1 + weight(first, limit) + text(first, limit*textPerCost)/textPerCost
 	case perComparison:
 		if container(first) && container(last) {
-			return 1 + weight(first, weight(last, limit*valuesPerCost+valuesPerCost))/valuesPerCost
+			return 1 + weight(first, weight(last, limit+1))
 		}
 		return 1 + min(length(first), length(last))/textPerCost
 	case perSearch:

@@ -129,13 +129,17 @@ func compileTyped(expression string, declared kollectv1alpha1.AttributeType, qui
 	}
 	c.quiet = quiet
 	output := c.output
-	if output.Kind() == types.OpaqueKind && output.TypeName() == "optional_type" && len(output.Parameters()) == 1 {
+	if isOptional(output) {
 		output = output.Parameters()[0]
 	}
 	if !mayBe(output, declared) {
 		return nil, failf(WrongType, "the expression returns %s, which can not be of type %s; change the expression or the type", output, declared)
 	}
 	return c, nil
+}
+
+func isOptional(t *cel.Type) bool {
+	return t.Kind() == types.OpaqueKind && t.TypeName() == "optional_type" && len(t.Parameters()) == 1
 }
 
 // mayBe says whether a value of the CEL type can be of the declared type.
