@@ -145,7 +145,7 @@ func TestRequests(t *testing.T) {
 		{"PUT", "namespaces/team-a/inventories/apps", asJSON, 405, `"reason":"MethodNotAllowed"`},
 		{"DELETE", "namespaces/team-a/inventories/apps", asJSON, 405, `"reason":"MethodNotAllowed"`},
 		{"DELETE", "inventoryrows", asJSON, 405, `"reason":"MethodNotAllowed"`},
-		{"GET", "", asJSON, 200, `{"name":"inventoryrows","singularName":"inventoryrow","namespaced":true,"kind":"InventoryRow","verbs":["get","list","watch"],"shortNames":["invrow"],"categories":["kollect"]`},
+		{"GET", "", asJSON, 200, `{"name":"inventoryrows","singularName":"inventoryrow","namespaced":true,"kind":"InventoryRow","verbs":["get","list","watch"],"shortNames":["invrow"]`},
 	} {
 		code, _, body := get(t, config, test.method, test.path, test.accept)
 		if code != test.code || !strings.Contains(string(body), test.want) {
