@@ -111,7 +111,9 @@ func TestRowsAreOrderedByKindNamespaceAndName(t *testing.T) {
 	}
 	var got []string
 	for line := range bytes.Lines(encode(t, format.NDJSON, s.Snapshot(), options)) {
-		var row struct{ Source struct{ Kind, Namespace, Name string } }
+		var row struct {
+			Source struct{ Kind, Namespace, Name string }
+		}
 		if err := json.Unmarshal(line, &row); err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,146 @@
+package objectstore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"gocloud.dev/blob"
+	"gocloud.dev/gcerrors"
+
+	"kollect.io/kollect/pkg/sink"
+	"kollect.io/kollect/pkg/sink/format"
+)
+
+const (
+	// partSize and uploads bound the memory of an upload.
+	partSize = 8 << 20
+	uploads  = 2
+)
+
+// blobs is a bucket of a cloud.
+type blobs struct {
+	bucket *blob.Bucket
+	// version returns the version of the object that is read.
+	version func(*blob.Reader) string
+	// ifVersion makes a write fail unless the object has that version.
+	ifVersion func(as func(any) bool, version string) error
+	// hint names the rights that an access needs.
+	hint string
+}
+
+// create streams through a pipe into Upload: the Writer of azureblob panics when
+// an upload fails while it is closed.
+func (b *blobs) create(ctx context.Context, key, contentType string, write func(io.Writer) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	reader, writer := io.Pipe()
+	written := make(chan error, 1)
+	go func() {
+		err := write(writer)
+		writer.CloseWithError(err)
+		written <- err
+	}()
+	err := b.bucket.Upload(ctx, key, aborting{reader, cancel}, &blob.WriterOptions{
+		ContentType: contentType, IfNotExist: true, BufferSize: partSize, MaxConcurrency: uploads,
+	})
+	reader.CloseWithError(errStopped)
+	if writeErr := <-written; writeErr != nil && !errors.Is(writeErr, errStopped) {
+		return writeErr
+	}
+	return b.explain(err, errExists)
+}
+
+var errStopped = errors.New("the upload has ended")
+
+// aborting cancels the upload when reading fails: drivers would otherwise keep
+// what they were given so far as a whole object.
+type aborting struct {
+	r      io.Reader
+	cancel context.CancelFunc
+}
+
+func (a aborting) Read(p []byte) (int, error) {
+	n, err := a.r.Read(p)
+	if err != nil && err != io.EOF {
+		a.cancel()
+	}
+	return n, err
+}
+
+func (b *blobs) read(ctx context.Context, key string) ([]byte, string, error) {
+	reader, err := b.bucket.NewReader(ctx, key, nil)
+	if gcerrors.Code(err) == gcerrors.NotFound {
+		return nil, "", errNotFound
+	}
+	if err != nil {
+		return nil, "", b.explain(err, err)
+	}
+	defer reader.Close()
+	data, err := io.ReadAll(io.LimitReader(reader, maxPointer+1))
+	if err != nil {
+		return nil, "", b.explain(err, err)
+	}
+	version := b.version(reader)
+	if version == "" {
+		return nil, "", fmt.Errorf("the store gave no version of it")
+	}
+	return data, version, nil
+}
+
+func (b *blobs) swap(ctx context.Context, key string, data []byte, version string) error {
+	options := &blob.WriterOptions{ContentType: format.JSON.ContentType(), CacheControl: "no-cache"}
+	if version == "" {
+		options.IfNotExist = true
+	} else {
+		options.BeforeWrite = func(as func(any) bool) error { return b.ifVersion(as, version) }
+	}
+	return b.explain(b.bucket.Upload(ctx, key, bytes.NewReader(data), options), errChanged)
+}
+
+func (b *blobs) list(ctx context.Context, prefix string, limit int) ([]object, error) {
+	var objects []object
+	it := b.bucket.List(&blob.ListOptions{Prefix: prefix})
+	for len(objects) < limit {
+		o, err := it.Next(ctx)
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, b.explain(err, err)
+		}
+		objects = append(objects, object{key: o.Key, modified: o.ModTime})
+	}
+	return objects, nil
+}
+
+func (b *blobs) remove(ctx context.Context, key string) error {
+	err := b.bucket.Delete(ctx, key)
+	if gcerrors.Code(err) == gcerrors.NotFound {
+		return nil
+	}
+	return b.explain(err, err)
+}
+
+func (b *blobs) close() error { return b.bucket.Close() }
+
+// explain says what would mend the errors that operators meet; precondition is
+// what an unmet condition means.
+func (b *blobs) explain(err, precondition error) error {
+	switch gcerrors.Code(err) {
+	case gcerrors.OK:
+		return nil
+	case gcerrors.FailedPrecondition:
+		return precondition
+	case gcerrors.NotFound:
+		return sink.Permanent(fmt.Errorf("%w: make the bucket that spec.objectStore.url names", err))
+	case gcerrors.PermissionDenied:
+		return sink.Permanent(fmt.Errorf("%w: allow the sink's credentials %s", err, b.hint))
+	}
+	if refused(err) {
+		return sink.Permanent(fmt.Errorf("%w: mend the credentials in the sink's Secret", err))
+	}
+	return err
+}

@@ -1,0 +1,96 @@
+package objectstore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"cloud.google.com/go/storage"
+	"gocloud.dev/blob"
+	"gocloud.dev/blob/gcsblob"
+	"gocloud.dev/gcp"
+	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/google"
+	"google.golang.org/api/option"
+)
+
+const gcsNeeds = "serviceAccount (or GOOGLE_APPLICATION_CREDENTIALS_JSON), the JSON key of a service account"
+
+const gcsScope = "https://www.googleapis.com/auth/devstorage.read_write"
+
+func openGCS(ctx context.Context, p *place, secret map[string][]byte, options Options) (bucket, error) {
+	client, err := gcsClient(ctx, p, secret, options)
+	if err != nil {
+		return nil, err
+	}
+	var clientOptions []option.ClientOption
+	if endpoint := p.params["endpoint"]; endpoint != "" {
+		clientOptions = append(clientOptions, option.WithEndpoint(endpoint+"/storage/v1/"), storage.WithJSONReads())
+	}
+	b, err := gcsblob.OpenBucket(ctx, client, p.bucket, &gcsblob.Options{ClientOptions: clientOptions})
+	if err != nil {
+		return nil, fmt.Errorf("open bucket: %w", err)
+	}
+	return &blobs{
+		bucket: b,
+		hint:   "storage.objects.get, list, create and delete (role Storage Object User)",
+		version: func(r *blob.Reader) string {
+			var out *storage.Reader
+			if !r.As(&out) || out.Attrs.Generation == 0 {
+				return ""
+			}
+			return strconv.FormatInt(out.Attrs.Generation, 10)
+		},
+		ifVersion: func(as func(any) bool, version string) error {
+			generation, err := strconv.ParseInt(version, 10, 64)
+			if err != nil {
+				return err
+			}
+			var handle **storage.ObjectHandle
+			if !as(&handle) {
+				return errors.New("the driver takes no conditions")
+			}
+			*handle = (*handle).If(storage.Conditions{GenerationMatch: generation})
+			return nil
+		},
+	}, nil
+}
+
+// gcsClient takes only keys of service accounts from a Secret: other kinds of
+// credentials name files, programs or addresses for the server to use.
+func gcsClient(ctx context.Context, p *place, secret map[string][]byte, options Options) (*gcp.HTTPClient, error) {
+	transport := gcp.DefaultTransport()
+	if options.Client != nil && options.Client.Transport != nil {
+		transport = options.Client.Transport
+	}
+	if p.params["anonymous"] == "true" {
+		return gcp.NewAnonymousHTTPClient(transport), nil
+	}
+	if key := lookUp(secret, "serviceAccount", "GOOGLE_APPLICATION_CREDENTIALS_JSON"); key != "" {
+		var kind struct{ Type string }
+		if err := json.Unmarshal([]byte(key), &kind); err != nil || kind.Type != "service_account" {
+			return nil, errSecret(gcsNeeds)
+		}
+		// The token is fetched from an address in the key: by the same transport.
+		ctx = context.WithValue(context.WithoutCancel(ctx), oauth2.HTTPClient, &http.Client{Transport: transport})
+		creds, err := google.CredentialsFromJSONWithType(ctx, []byte(key), google.ServiceAccount, gcsScope)
+		if err != nil {
+			return nil, errSecret(gcsNeeds)
+		}
+		return gcp.NewHTTPClient(transport, creds.TokenSource)
+	}
+	if secret != nil {
+		return nil, errSecret(gcsNeeds)
+	}
+	if err := ambient(p, options, gcsNeeds); err != nil {
+		return nil, err
+	}
+	creds, err := gcp.DefaultCredentials(context.WithoutCancel(ctx))
+	if err != nil {
+		return nil, fmt.Errorf("find the server's own Google credentials: %w", err)
+	}
+	return gcp.NewHTTPClient(transport, creds.TokenSource)
+}

@@ -1,0 +1,155 @@
+package objectstore
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	kollectv1alpha1 "kollect.io/kollect/pkg/apis/kollect/v1alpha1"
+)
+
+const (
+	// maxListed is above what any retention keeps: 10,000 newest, 8,784 hours and
+	// 3,660 days, with a manifest each. Of a longer list the rest has to wait; what
+	// should be kept is kept whatever part of it is seen.
+	maxListed = 60_000
+	// maxRemoved bounds what one export spends on retention.
+	maxRemoved = 1_000
+)
+
+// retain removes what the sink's retention does not keep. It runs after the
+// pointer has moved to generation, and at most six times in what every
+// generation lives: there is nothing to remove in between. What it fails to do
+// is logged, and done by one of the next exports.
+func (s *Store) retain(ctx context.Context, folder string, generation int64) {
+	if s.retention == nil || !s.due(folder) {
+		return
+	}
+	logger := klog.FromContext(ctx)
+	objects, err := s.bucket.list(ctx, s.prefix+folder, maxListed)
+	if err != nil {
+		logger.Error(s.redact.error(err), "Cannot list old generations", "folder", s.prefix+folder)
+		return
+	}
+	for i := range objects {
+		objects[i].key = strings.TrimPrefix(objects[i].key, s.prefix+folder)
+	}
+	removed := 0
+	for _, key := range expired(objects, generation, *s.retention, s.minAge) {
+		if removed == maxRemoved || ctx.Err() != nil {
+			break
+		}
+		if err := s.bucket.remove(ctx, s.prefix+folder+key); err != nil {
+			logger.Error(s.redact.error(err), "Cannot remove an old generation", "key", s.prefix+folder+key)
+			return
+		}
+		removed++
+	}
+	if removed > 0 {
+		logger.V(2).Info("Removed old generations", "folder", s.prefix+folder, "objects", removed)
+	}
+}
+
+// due reports whether retention should run in the folder, and notes that it did.
+func (s *Store) due(folder string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	if last, ok := s.retained[folder]; ok && now.Sub(last) < s.minAge/6 {
+		return false
+	}
+	s.retained[folder] = now
+	return true
+}
+
+// exported is what a folder has of one generation.
+type exported struct {
+	generation     int64
+	data, manifest string // keys
+	modified       time.Time
+}
+
+// expired returns the keys, below the folder, of the objects to remove, in the
+// order in which to do so: a manifest goes before its data. It is given what is
+// in the folder and the generation that is current.
+//
+// Kept are the newest generations, the last of each hour and of each day as far
+// back as retention says, what is newer than current, and all that is younger
+// than minAge. Ages are taken by the destination's clock, whose newest
+// time is that of the export just made. Generations without data or manifest,
+// left by an export that did not end, are not kept for later.
+func expired(objects []object, current int64, retention kollectv1alpha1.Retention, minAge time.Duration) []string {
+	generations, rest, now := sortOut(objects)
+	keep := map[int64]bool{}
+	hours, days := map[time.Time]bool{}, map[time.Time]bool{}
+	complete := 0
+	for _, g := range generations { // newest first
+		if g.data == "" || g.manifest == "" || g.generation > current {
+			continue
+		}
+		if complete++; complete <= max(int(retention.Keep), 1) {
+			keep[g.generation] = true
+		}
+		age := now.Sub(g.modified)
+		hour, day := g.modified.UTC().Truncate(time.Hour), g.modified.UTC().Truncate(24*time.Hour)
+		if age < time.Duration(retention.Hourly)*time.Hour && !hours[hour] {
+			hours[hour], keep[g.generation] = true, true
+		}
+		if age < time.Duration(retention.Daily)*24*time.Hour && !days[day] {
+			days[day], keep[g.generation] = true, true
+		}
+	}
+	var keys []string
+	for _, g := range slices.Backward(generations) {
+		if keep[g.generation] || g.generation >= current || now.Sub(g.modified) < minAge {
+			continue
+		}
+		for _, key := range []string{g.manifest, g.data} {
+			if key != "" {
+				keys = append(keys, key)
+			}
+		}
+	}
+	for _, o := range rest {
+		if strings.HasPrefix(o.key[strings.LastIndexByte(o.key, '/')+1:], temporaryMark) && now.Sub(o.modified) >= minAge {
+			keys = append(keys, o.key)
+		}
+	}
+	return keys
+}
+
+// sortOut returns the generations among the objects, newest first, the other
+// objects, and the newest time of all.
+func sortOut(objects []object) (generations []*exported, rest []object, now time.Time) {
+	byNumber := map[int64]*exported{}
+	for _, o := range objects {
+		if o.modified.After(now) {
+			now = o.modified
+		}
+		number, isManifest, ok := generationOf(o.key)
+		if !ok {
+			rest = append(rest, o)
+			continue
+		}
+		g := byNumber[number]
+		if g == nil {
+			g = &exported{generation: number}
+			byNumber[number] = g
+			generations = append(generations, g)
+		}
+		if isManifest {
+			g.manifest = o.key
+		} else {
+			g.data = o.key
+		}
+		if o.modified.After(g.modified) {
+			g.modified = o.modified
+		}
+	}
+	slices.SortFunc(generations, func(a, b *exported) int { return cmp.Compare(b.generation, a.generation) })
+	return generations, rest, now
+}

@@ -1,0 +1,58 @@
+package sinktest
+
+import (
+	"context"
+	"testing"
+
+	"kollect.io/kollect/pkg/inventory"
+	"kollect.io/kollect/pkg/sink"
+)
+
+// Content is what a reader finds of an inventory.
+type Content struct {
+	Generation int64
+	// Rows are the attributes, as JSON, by row key.
+	Rows map[string]string
+}
+
+// Snapshots is a destination of whole snapshots under test, empty at first.
+type Snapshots interface {
+	// Open returns a store as another process would have it. The suite closes it.
+	Open(t *testing.T) sink.SnapshotStore
+	// Read returns what somebody reads who knows the layout but not the sink's
+	// code, or nil if there is nothing. It may be called while stores write.
+	Read(ctx context.Context, of *inventory.Inventory) (*Content, error)
+}
+
+// Interruption is how a step of a store goes wrong.
+type Interruption int
+
+const (
+	// Refused steps have no effect.
+	Refused Interruption = iota
+	// Cut steps have a part of their effect, if they can.
+	Cut
+	// Unanswered steps have all of their effect, but the store does not learn it.
+	Unanswered
+)
+
+// Faulty is a destination that fails on cue.
+type Faulty interface {
+	Snapshots
+	// Interrupt makes the steps fail that stores do from now on after the first n:
+	// a step is an access to the destination, or a part of it. Negative n ends it.
+	Interrupt(n int, how Interruption)
+	// Interrupted reports whether a step has failed since Interrupt was called.
+	Interrupted() bool
+	// Written returns how many bytes stores have written so far.
+	Written() int64
+}
+
+// contentOf returns what a reader should find of a snapshot.
+func contentOf(snapshot *inventory.Snapshot, generation int64) *Content {
+	c := &Content{Generation: generation, Rows: map[string]string{}}
+	for e := range snapshot.All() {
+		c.Rows[e.Key.String()] = e.Row.Attributes()
+	}
+	return c
+}
