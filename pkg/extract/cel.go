@@ -17,8 +17,9 @@ import (
 )
 
 const (
-	// CELCostLimit is the limit of one evaluation's cost, as Kubernetes counts
-	// it and limits a call: about a tenth of a second.
+	// CELCostLimit is the limit of one evaluation's cost: Kubernetes' limit of a
+	// call, about a tenth of a second. Costs are much as Kubernetes counts them,
+	// but are paid before each step, and also for what is inside lists and maps.
 	CELCostLimit = celconfig.PerCallLimit
 	// MaxCELBytes is the longest CEL expression.
 	MaxCELBytes = 4096

@@ -123,6 +123,7 @@ func (p price) of(args []ref.Val, limit int) int {
 		return 1 + n + n*n
 	case perZone:
 		return 1 + zoneCost*(len(args)-1)
+	case perText:
 	}
 	return 1 + textCost(args)
 }
