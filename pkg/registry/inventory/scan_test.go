@@ -35,7 +35,7 @@ func keys[T object](objects iter.Seq[T]) []string {
 }
 
 func TestScanIsInOrderFromAnyKey(t *testing.T) {
-	for seed := range uint64(5) {
+	for seed := range uint64(3) {
 		random := rand.New(rand.NewPCG(seed, 2))
 		state := nestingStore(random).State()
 		for _, scope := range []inventory.Scope{inventory.Namespaced, inventory.Cluster} {
@@ -56,7 +56,7 @@ func testScan[T object](t *testing.T, random *rand.Rand, state *inventory.State,
 			t.Fatalf("%s in %+v: not in order", k.names().kind, p)
 		}
 		starts := []string{"a", "n", "n/", "n/a", "n/a.", "n/a.b", "n/a.b.", "a.", "a.b.c.", "n/a.w.x", "o", "n\x00", "n/a.b.vvvvvvvvvvvvvvvvvvvvvvvvvv"}
-		for range 50 {
+		for range 10 {
 			if len(all) > 0 {
 				key := all[random.IntN(len(all))]
 				starts = append(starts, key, key+"\x00", key[:random.IntN(len(key))])
@@ -64,8 +64,8 @@ func testScan[T object](t *testing.T, random *rand.Rand, state *inventory.State,
 		}
 		for _, from := range starts {
 			i, _ := slices.BinarySearch(all, from)
-			if diff := cmp.Diff(all[i:], keys(k.scan(state, p, from))); diff != "" {
-				t.Fatalf("%s in %+v from %q: (-want +got)\n%s", k.names().kind, p, from, diff)
+			if got := keys(k.scan(state, p, from)); !slices.Equal(all[i:], got) {
+				t.Fatalf("%s in %+v from %q: (-want +got)\n%s", k.names().kind, p, from, cmp.Diff(all[i:], got))
 			}
 			if got := k.count(state, p, from); got != len(all)-i && from != "" {
 				t.Fatalf("%s in %+v from %q: count %d, want %d", k.names().kind, p, from, got, len(all)-i)
