@@ -141,17 +141,19 @@ func (t *term) setExported(s *kollectv1alpha1.InventoryStatus, o inventoryObject
 		problem := t.sinks.problem(sinkOf(k, ref), t.controller.sinkKind)
 		status := known[ref.Name]
 		status.Name = ref.Name
-		if state, ok := states[ref.Name]; ok && problem == nil {
+		state, running := states[ref.Name]
+		switch {
+		case problem != nil:
+			status.LastError, status.RetryTime = problem.message, nil
+			worst.add(ref.Name, problem.reason, problem.message, false)
+		case !running || state.Outcome == export.Pending: // what was known stands
+			worst.add(ref.Name, string(export.Pending), "the first attempt is under way", false)
+		default:
 			status = sinkStatus(&state)
 			if state.Generation > s.Generation {
 				s.Generation, s.ContentHash = state.Generation, state.Hash
 			}
 			worst.add(ref.Name, string(state.Outcome), state.LastError, state.Outcome == export.Exported || state.Outcome == export.Delayed)
-		} else if problem != nil {
-			status.LastError, status.RetryTime = problem.message, nil
-			worst.add(ref.Name, problem.reason, problem.message, false)
-		} else {
-			worst.add(ref.Name, string(export.Pending), "", false)
 		}
 		s.Sinks = append(s.Sinks, status)
 	}
@@ -180,9 +182,6 @@ func (w *worstOutcome) add(sink, reason, message string, good bool) {
 	if w.reason == "" || w.reason == string(export.Pending) {
 		w.reason = reason
 	}
-	if message == "" {
-		message = "the first attempt is under way"
-	}
 	w.messages = append(w.messages, fmt.Sprintf("sink %s: %s", sink, message))
 }
 
@@ -193,6 +192,8 @@ func (w *worstOutcome) set(s *kollectv1alpha1.InventoryStatus, generation int64)
 		setCondition(&s.Conditions, generation, name, metav1.ConditionTrue, reasonNoSinks, "spec.sinkRefs names no sink: there is nothing to export")
 	case w.reason == "":
 		setCondition(&s.Conditions, generation, name, metav1.ConditionTrue, reasonExported, "every sink holds the newest content that it was offered")
+	case w.reason == string(export.Pending) && meta.IsStatusConditionTrue(s.Conditions, name):
+		// A process that begins to lead says nothing worse before it knows.
 	default:
 		setCondition(&s.Conditions, generation, name, metav1.ConditionFalse, w.reason, strings.Join(w.messages, "; "))
 	}

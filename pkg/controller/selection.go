@@ -1,7 +1,6 @@
 package controller
 
 import (
-	"fmt"
 	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -69,7 +68,7 @@ func (s *namespaceSelection) selects(name string, set labels.Set) bool {
 
 // of returns the selected namespaces in order: those of the names, and those of
 // the existing ones that are selected.
-func (s *namespaceSelection) of(existing map[string]labels.Set) []string {
+func (s *namespaceSelection) of(existing func() map[string]labels.Set) []string {
 	var selected []string
 	for _, name := range s.names {
 		if s.selects(name, nil) {
@@ -77,7 +76,7 @@ func (s *namespaceSelection) of(existing map[string]labels.Set) []string {
 		}
 	}
 	if s.lookup() {
-		for name, set := range existing {
+		for name, set := range existing() {
 			if s.selects(name, set) {
 				selected = append(selected, name)
 			}
@@ -85,9 +84,4 @@ func (s *namespaceSelection) of(existing map[string]labels.Set) []string {
 	}
 	slices.Sort(selected)
 	return slices.Compact(selected)
-}
-
-// String shows what the selection is, for a digest of it.
-func (s *namespaceSelection) String() string {
-	return fmt.Sprint(s.all, s.names, s.selector, s.exclude)
 }

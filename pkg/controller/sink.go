@@ -172,7 +172,7 @@ func (t *term) reconcileSink(ctx context.Context, k key) error {
 		return nil
 	}
 	before := t.sinks.get(k)
-	next, again := t.openSink(ctx, o, before)
+	next, again := t.reopen(ctx, o, before)
 	if ctx.Err() != nil {
 		if next.open != nil && next.open != before.open {
 			next.open.retire()
@@ -193,8 +193,8 @@ func (t *term) reconcileSink(ctx context.Context, k key) error {
 	return nil
 }
 
-// openSink returns what is known of a sink now, and when to look again.
-func (t *term) openSink(ctx context.Context, o sinkObject, before sinkState) (sinkState, time.Duration) {
+// reopen returns what is known of a sink now, and when to look again.
+func (t *term) reopen(ctx context.Context, o sinkObject, before sinkState) (sinkState, time.Duration) {
 	opener := t.controller.config.Openers[o.spec.Type]
 	if opener == nil {
 		return sinkState{problem: problemf(reasonNotImplemented, "spec.type: sink type %s is not available in this version", o.spec.Type)}, 0
@@ -223,7 +223,7 @@ func (t *term) openSink(ctx context.Context, o sinkObject, before sinkState) (si
 	defer cancel()
 	opened, err := opener(ctx, config)
 	if err != nil {
-		if !sink.IsPermanent(err) {
+		if again == 0 && !sink.IsPermanent(err) {
 			again = reopenInterval
 		}
 		message := export.Message(err)

@@ -3,10 +3,12 @@ package controller
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -108,13 +110,15 @@ func (s *statuses[Spec, Status]) write(ctx context.Context, k key) (time.Duratio
 	}
 	status, written := d.status, d.written
 	s.mu.Unlock()
+	conditions := s.kind.conditions(&status)
+	*conditions = adoptTimes(*conditions, *s.kind.conditions(current.status))
 	if s.kind.keep != nil {
 		s.kind.keep(&status, current.status)
 	}
 	if sameStatus(&status, current.status) {
 		return 0, nil
 	}
-	transitions := transitions(*s.kind.conditions(current.status), *s.kind.conditions(&status))
+	transitions := transitions(*s.kind.conditions(current.status), *conditions)
 	if len(transitions) == 0 {
 		wait := time.Until(written.Add(statusInterval))
 		if s.due != nil {
@@ -128,7 +132,10 @@ func (s *statuses[Spec, Status]) write(ctx context.Context, k key) (time.Duratio
 	opened, _ := s.kind.open(target)
 	*opened.status = status
 	err := s.kind.update(ctx, target)
-	if err != nil {
+	if apierrors.IsNotFound(err) {
+		return 0, nil
+	}
+	if apierrors.IsConflict(err) {
 		_, err = s.kind.modify(ctx, k, d.uid, func(live *Status) error {
 			next := status
 			if s.kind.keep != nil {
@@ -153,6 +160,19 @@ func (s *statuses[Spec, Status]) write(ctx context.Context, k key) (time.Duratio
 
 // sameStatus reports whether two statuses say the same.
 func sameStatus[Status any](a, b *Status) bool { return equality.Semantic.DeepEqual(a, b) }
+
+// adoptTimes returns the conditions with the times of transition that the
+// object has, where the status is the same: who led before may have seen it
+// earlier or later.
+func adoptTimes(conditions, current []metav1.Condition) []metav1.Condition {
+	conditions = slices.Clone(conditions)
+	for i := range conditions {
+		if old := meta.FindStatusCondition(current, conditions[i].Type); old != nil && old.Status == conditions[i].Status {
+			conditions[i].LastTransitionTime = old.LastTransitionTime
+		}
+	}
+	return conditions
+}
 
 // transition is a condition whose status or reason is not what it was.
 type transition struct {

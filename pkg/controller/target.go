@@ -192,7 +192,7 @@ func (c *Controller) plan(o targetObject, next *target) (*collect.Target, *probl
 func (c *Controller) permit(o targetObject, r *resolved, selection *namespaceSelection, plan *collect.Target, next *target) *problem {
 	namespaces := []string{""}
 	if r.namespaced {
-		namespaces = selection.of(c.namespaces.labels())
+		namespaces = selection.of(c.namespaces.labels)
 	}
 	account := accountOf(o)
 	v := c.access.judge(keyOf(o.meta), account, r, namespaces)

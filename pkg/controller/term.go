@@ -47,13 +47,13 @@ func (c *Controller) lead(ctx context.Context, leading func(context.Context) (bo
 		Store: c.store, Generations: t.generations, Leading: leading,
 		Changed: func(ref inventory.Ref) { c.inventoryStatusQueue.AddAfter(key(ref), stateDelay) },
 	})
+	c.leading.Store(t) // from here on, what changes is enqueued
 	for _, o := range c.sinkKind.all() {
 		t.sinkQueue.Add(keyOf(o.meta))
 	}
 	for _, o := range c.inventoryKind.all() {
 		t.pairQueue.Add(keyOf(o.meta))
 	}
-	c.leading.Store(t)
 	c.enqueueInventoryStatuses()
 	var wg sync.WaitGroup
 	wg.Go(func() { t.exporter.Run(ctx) })

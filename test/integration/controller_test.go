@@ -102,7 +102,7 @@ func (c *configured) apply(manifests string) {
 	ctx, cancel := context.WithTimeout(c.Context(), deadline)
 	defer cancel()
 	cmd := c.cp.KubectlCommand(ctx, "apply", "-f", "-")
-	cmd.Stdin = strings.NewReader(manifests)
+	cmd.Stdin = strings.NewReader("---\n" + manifests) // else kubectl takes a first brace for JSON
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Run(); err != nil {
@@ -326,6 +326,12 @@ spec: {sinkRefs: [{name: lake}]}
 	c.wantRows("", "platform", "one", "two", "three", "four")
 	if second := c.wantExported("lake", "", "platform"); second.Generation <= first.Generation {
 		t.Errorf("generation %d follows %d", second.Generation, first.Generation)
+	}
+	written := slices.DeleteFunc(files(t, c.fileRoot), func(name string) bool {
+		return filepath.Ext(name) != ".json" || !strings.HasPrefix(filepath.Base(name), "generation=")
+	})
+	if len(written) != 2 {
+		t.Errorf("files of two contents: %v", written)
 	}
 
 	// What is empty is exported as empty.
