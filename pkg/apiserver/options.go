@@ -69,6 +69,9 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	o.Recommended.SecureServing.AddFlags(sets.FlagSet("secure serving"))
 	o.Recommended.Authentication.AddFlags(sets.FlagSet("authentication"))
 	o.Recommended.Authorization.AddFlags(sets.FlagSet("authorization"))
+	for _, name := range []string{"authentication", "authorization"} {
+		sets.FlagSet(name).Lookup(name + "-kubeconfig").Usage += " Empty: that of --kubeconfig."
+	}
 	o.Recommended.Audit.AddFlags(sets.FlagSet("audit"))
 	o.Recommended.Features.AddFlags(sets.FlagSet("features"))
 	o.Recommended.Traces.AddFlags(sets.FlagSet("tracing"))
