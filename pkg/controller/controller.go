@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/metadata/metadatainformer"
@@ -117,12 +116,12 @@ func New(config Config) (*Controller, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create controller: %w", err)
 	}
-	dynamicClient, err := dynamic.NewForConfig(restConfig)
+	source, err := collect.NewClient(restConfig)
 	if err != nil {
 		return nil, fmt.Errorf("create controller: %w", err)
 	}
 	c := newController(config, clients{core, kollect, meta})
-	collector := collect.New(config.Store, dynamicClient, collect.Options{
+	collector := collect.New(config.Store, source, collect.Options{
 		Changed: func(ref inventory.TargetRef) { c.targetStatusQueue.AddAfter(key(ref), statusDelay) },
 	})
 	c.collector, c.collect = collector, collector.Run

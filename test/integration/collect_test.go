@@ -12,7 +12,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/dynamic"
 
 	kollectv1alpha1 "kollect.io/kollect/pkg/apis/kollect/v1alpha1"
 	"kollect.io/kollect/pkg/collect"
@@ -67,7 +66,7 @@ func newCollected(t *testing.T) *collected {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := dynamic.NewForConfig(config)
+	client, err := collect.NewClient(config)
 	if err != nil {
 		t.Fatal(err)
 	}
