@@ -6,7 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"strings"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/aws/smithy-go"
 	"gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
 
@@ -143,4 +147,21 @@ func (b *blobs) explain(err, precondition error) error {
 		return sink.Permanent(fmt.Errorf("%w: mend the credentials in the sink's Secret", err))
 	}
 	return err
+}
+
+// refused reports whether the store does not take the credentials.
+func refused(err error) bool {
+	var s3 smithy.APIError
+	if errors.As(err, &s3) {
+		switch s3.ErrorCode() {
+		case "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken":
+			return true
+		}
+	}
+	var azure *azcore.ResponseError
+	if errors.As(err, &azure) {
+		return azure.StatusCode == http.StatusUnauthorized || azure.StatusCode == http.StatusForbidden
+	}
+	// That is how a key of a service account which was removed is refused.
+	return strings.Contains(err.Error(), "invalid_grant")
 }

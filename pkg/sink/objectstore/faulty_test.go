@@ -134,3 +134,8 @@ func (w faultyWriter) Write(p []byte) (n int, err error) {
 	}
 	return n, err
 }
+
+// failingList is a bucket that does not let itself be listed.
+type failingList struct{ bucket }
+
+func (failingList) list(context.Context, string, int) ([]object, error) { return nil, errInjected }

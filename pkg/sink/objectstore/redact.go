@@ -47,6 +47,7 @@ func (r *redactor) add(secret string) {
 
 var (
 	urlQuery    = regexp.MustCompile(`([a-z0-9]+://[^\s"'?]*)\?[^\s"']*`)
+	rule        = regexp.MustCompile(`-{8,}`) // azcore draws lines
 	urlUserinfo = regexp.MustCompile(`([a-z0-9]+://)[^\s"'/@]*@`)
 )
 
@@ -61,6 +62,7 @@ func (r redactor) text(message string) string {
 	}
 	message = urlUserinfo.ReplaceAllString(message, "$1***@")
 	message = urlQuery.ReplaceAllString(message, "$1?***")
+	message = rule.ReplaceAllString(message, "")
 	message = strings.Join(strings.Fields(message), " ")
 	if len(message) > maxMessage {
 		cut := maxMessage

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
@@ -12,7 +11,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
-	"github.com/aws/smithy-go"
 	"gocloud.dev/blob"
 	"gocloud.dev/blob/s3blob"
 
@@ -100,17 +98,4 @@ func s3Config(ctx context.Context, p *place, secret map[string][]byte, options O
 		cfg.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 	}
 	return cfg, nil
-}
-
-// refused reports whether the store does not take the credentials.
-func refused(err error) bool {
-	var api smithy.APIError
-	if errors.As(err, &api) {
-		switch api.ErrorCode() {
-		case "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken":
-			return true
-		}
-	}
-	// oauth2 has this code for service accounts that are unknown or disabled.
-	return err != nil && strings.Contains(err.Error(), "invalid_grant")
 }
