@@ -31,9 +31,8 @@ type profile struct {
 
 // profiles holds the compiled profiles. It is safe for concurrent use.
 type profiles struct {
-	mu     sync.Mutex // guards what follows
-	byKey  map[key]*profile
-	lookup time.Time // when resources were last looked for
+	mu    sync.Mutex // guards byKey
+	byKey map[key]*profile
 }
 
 func (p *profiles) get(k key) *profile {

@@ -37,11 +37,6 @@ type Pair struct {
 	Release func()
 }
 
-type pairKey struct {
-	inventory inventory.Ref
-	sink      string
-}
-
 // Exporter runs the loops of pairs. It is safe for concurrent use.
 type Exporter struct {
 	options Options

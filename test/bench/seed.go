@@ -110,7 +110,7 @@ func configMap(i int) *corev1.ConfigMap {
 			ManagedFields: []metav1.ManagedFieldsEntry{{
 				Manager: "helm", Operation: metav1.ManagedFieldsOperationUpdate, APIVersion: "v1", Time: &seeded,
 				FieldsType: "FieldsV1",
-				FieldsV1:   &metav1.FieldsV1{Raw: []byte(`{"f:data":{".":{},"f:image":{},"f:loglevel":{},"f:owner":{},"f:region":{},"f:replicas":{}}}`)},
+				FieldsV1:   metav1.NewFieldsV1(`{"f:data":{".":{},"f:image":{},"f:loglevel":{},"f:owner":{},"f:region":{},"f:replicas":{}}}`),
 			}},
 		},
 		Data: map[string]string{
