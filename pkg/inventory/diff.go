@@ -30,26 +30,26 @@ func (d *differ) merge(a, b *node, yield func(before, after Entry) bool) bool {
 	if a != nil && a.branch != nil {
 		return d.merge(b, a, func(before, after Entry) bool { return yield(after, before) })
 	}
-	var olds []Entry
+	var olds []item
 	if a != nil {
-		olds = a.entries
+		olds = a.items
 	}
-	more := b.ascend(0, Key{}, func(e Entry) bool {
+	more := b.visit(func(e *item) bool {
 		for len(olds) > 0 && olds[0].Key.Compare(e.Key) < 0 {
-			if !yield(olds[0], Entry{}) {
+			if !yield(olds[0].Entry, Entry{}) {
 				return false
 			}
 			olds = olds[1:]
 		}
 		if len(olds) > 0 && olds[0].Key == e.Key {
-			old := olds[0]
+			old := &olds[0]
 			olds = olds[1:]
-			return old.Row.hash == e.Row.hash || yield(old, e)
+			return old.hash == e.hash || yield(old.Entry, e.Entry)
 		}
-		return yield(Entry{}, e)
+		return yield(Entry{}, e.Entry)
 	})
 	for ; more && len(olds) > 0; olds = olds[1:] {
-		more = yield(olds[0], Entry{})
+		more = yield(olds[0].Entry, Entry{})
 	}
 	return more
 }

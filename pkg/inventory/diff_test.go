@@ -18,7 +18,7 @@ func checkTreeDiff(t testing.TB, a, b []Entry, from, to *node) {
 		if len(edits) > 0 && edits[len(edits)-1].Key.Compare(e.Key) >= 0 {
 			t.Fatalf("change of %v after %v", e.Key, edits[len(edits)-1].Key)
 		}
-		i, found := findKey(a, e.Key)
+		i, found := findEntry(a, e.Key)
 		if before.Row == nil && found || before.Row != nil && (!found || a[i] != before) {
 			t.Fatalf("change of %v from an entry that was not there", e.Key)
 		}
@@ -65,8 +65,8 @@ func FuzzDiff(f *testing.F) {
 
 func TestDiffStopsWhenTold(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 10))
-	from := build(randomEntries(random, testRows(8), 500), 0)
-	to := build(randomEntries(random, testRows(8), 500), 0)
+	from := treeOf(randomEntries(random, testRows(8), 500))
+	to := treeOf(randomEntries(random, testRows(8), 500))
 	for _, stop := range []int{1, 10, 700} {
 		for _, pair := range [][2]*node{{from, to}, {from, nil}, {nil, to}} {
 			want := min(stop, pair[0].len()+pair[1].len())
@@ -85,7 +85,7 @@ func TestDiffCost(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 11))
 	for _, n := range []int{1_000, 100_000} {
 		entries := randomEntries(random, rows[:4], n)
-		root := build(entries, 0)
+		root := treeOf(entries)
 		for _, changes := range []int{0, 1, 10, 100} {
 			var edits []edit
 			for i := range changes {
@@ -99,7 +99,7 @@ func TestDiffCost(t *testing.T) {
 			if found != changes {
 				t.Fatalf("found %d changes, want %d", found, changes)
 			}
-			if most := 1 + 5*changes; d.nodes > most {
+			if most := 1 + maxPath*changes; d.nodes > most {
 				t.Errorf("%d changes among %d read %d nodes, want at most %d", changes, n, d.nodes, most)
 			}
 		}

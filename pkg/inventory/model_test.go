@@ -165,12 +165,9 @@ func modelHash(entries []Entry, depth int) [sha256.Size]byte {
 		}
 		return sha256.Sum256(append(buf, 0))
 	}
-	var parts [16][]Entry
+	var parts [4][]Entry
 	for _, e := range entries {
-		digit := e.Key[depth/2] >> 4
-		if depth%2 == 1 {
-			digit = e.Key[depth/2] & 0xf
-		}
+		digit := e.Key[depth/4] << (depth % 4 * 2) >> 6
 		parts[digit] = append(parts[digit], e)
 	}
 	var buf []byte
@@ -251,7 +248,7 @@ func (m *model) checkSnapshot(t testing.TB, got *Snapshot, inv *modelInventory) 
 // it finds each of its entries.
 func checkTree(t testing.TB, n *node, entries []Entry) {
 	t.Helper()
-	if !sameTree(n, build(entries, 0)) {
+	if !sameTree(n, treeOf(entries)) {
 		t.Fatalf("tree of %d entries is not shaped as one from scratch", len(entries))
 	}
 	for i, e := range entries {
@@ -264,11 +261,16 @@ func checkTree(t testing.TB, n *node, entries []Entry) {
 	}
 }
 
+// treeOf builds the tree of entries, which are ordered by key.
+func treeOf(entries []Entry) *node {
+	return build(mergeEdits(nil, nil, entries), 0)
+}
+
 func sameTree(a, b *node) bool {
 	switch {
 	case a == nil || b == nil:
 		return a == b
-	case a.hash != b.hash || a.count != b.count || (a.branch == nil) != (b.branch == nil) || !slices.Equal(a.entries, b.entries):
+	case a.hash != b.hash || a.count != b.count || (a.branch == nil) != (b.branch == nil) || !slices.Equal(a.items, b.items):
 		return false
 	case a.branch == nil:
 		return true

@@ -64,7 +64,7 @@ func (s *Snapshot) From(key Key) iter.Seq[Entry] {
 // for those who keep a million of them in another order. **They must not be
 // changed.**
 func (s *Snapshot) Entries() iter.Seq[*Entry] {
-	return func(yield func(*Entry) bool) { s.root.visit(yield) }
+	return func(yield func(*Entry) bool) { s.root.visit(func(i *item) bool { return yield(&i.Entry) }) }
 }
 
 // Change is how one row differs between two snapshots: Before is zero when it

@@ -3,6 +3,7 @@ package inventory
 import (
 	"crypto/sha256"
 	"slices"
+	"sort"
 )
 
 // Entry is a row in its place in an inventory.
@@ -19,14 +20,21 @@ type Entry struct {
 // its keys alone: a range of keys is a leaf if, and only if, it has at most
 // leafSize entries. So equal contents give equal hashes, and two trees can be
 // compared branch by branch. Keys are digests: they spread evenly, and a tree of
-// n entries is about log16(n/leafSize)+1 deep.
+// n entries is about log4(n/leafSize)+1 deep.
 //
 // A nil node is an empty tree.
 type node struct {
-	hash    [sha256.Size]byte
-	count   int
-	branch  *branch // nil for a leaf
-	entries []Entry // of a leaf, ordered by key
+	hash   [sha256.Size]byte
+	count  int
+	branch *branch // nil for a leaf
+	items  []item  // of a leaf, ordered by key
+}
+
+// item is an entry in a leaf. Its row's hash lies beside it, so that a new leaf's
+// hash does not read all of its rows.
+type item struct {
+	Entry
+	hash RowHash
 }
 
 // branch holds the children of a node by the next digit of their keys. Their
@@ -38,7 +46,7 @@ type branch struct {
 
 const (
 	leafSize  = 32
-	digitBits = 4
+	digitBits = 2
 	fanout    = 1 << digitBits
 )
 
@@ -52,28 +60,42 @@ const (
 // edit puts the entry's row, or removes the key when the row is nil.
 type edit = Entry
 
-// newLeaf returns the leaf of entries, which it keeps.
-func newLeaf(entries []Entry) *node {
-	if len(entries) == 0 {
+// newLeaf returns the leaf of items, which it keeps.
+func newLeaf(items []item) *node {
+	if len(items) == 0 {
 		return nil
 	}
 	buf := make([]byte, 0, leafSize*(len(Key{})+len(RowHash{}))+1)
-	for i := range entries {
-		buf = append(buf, entries[i].Key[:]...)
-		buf = append(buf, entries[i].Row.hash[:]...)
+	for i := range items {
+		buf = append(buf, items[i].Key[:]...)
+		buf = append(buf, items[i].hash[:]...)
 	}
 	buf = append(buf, leafMark)
-	return &node{hash: sha256.Sum256(buf), count: len(entries), entries: entries}
+	return &node{hash: sha256.Sum256(buf), count: len(items), items: items}
 }
 
-// newBranch returns the branch of count entries.
-func newBranch(b *branch, count int) *node {
+// branchNode is a node and its branch in one piece of memory.
+type branchNode struct {
+	node
+	branch
+}
+
+// newBranch returns a node with a copy of the branch, which is to be sealed.
+func newBranch(b branch) *branchNode {
+	n := &branchNode{branch: b}
+	n.node.branch = &n.branch
+	return n
+}
+
+// seal returns the node, with count entries, once its children are set.
+func (n *branchNode) seal(count int) *node {
 	var buf [fanout*sha256.Size + 1]byte
-	for i := range b.hashes {
-		copy(buf[i*sha256.Size:], b.hashes[i][:])
+	for i := range n.hashes {
+		copy(buf[i*sha256.Size:], n.hashes[i][:])
 	}
 	buf[len(buf)-1] = branchMark
-	return &node{hash: sha256.Sum256(buf[:]), count: count, branch: b}
+	n.node.hash, n.node.count = sha256.Sum256(buf[:]), count
+	return &n.node
 }
 
 func (b *branch) set(digit int, child *node) {
@@ -84,30 +106,30 @@ func (b *branch) set(digit int, child *node) {
 	}
 }
 
-// build makes the tree of entries, which are ordered by key and agree in their
+// build makes the tree of items, which are ordered by key and agree in their
 // first depth digits.
-func build(entries []Entry, depth int) *node {
-	if len(entries) <= leafSize {
-		return newLeaf(slices.Clone(entries))
+func build(items []item, depth int) *node {
+	if len(items) <= leafSize {
+		return newLeaf(slices.Clone(items))
 	}
-	b := &branch{}
-	for rest := entries; len(rest) > 0; {
-		digit, i := firstDigit(rest, depth)
+	b := newBranch(branch{})
+	for rest := items; len(rest) > 0; {
+		digit := rest[0].Key.digit(depth)
+		i := digitEnd(len(rest), depth, func(i int) *Key { return &rest[i].Key })
 		b.set(digit, build(rest[:i], depth+1))
 		rest = rest[i:]
 	}
-	return newBranch(b, len(entries))
+	return b.seal(len(items))
 }
 
-// firstDigit returns the first entry's digit at depth and how many entries have
-// it; entries are ordered by key and not empty.
-func firstDigit(entries []Entry, depth int) (digit, n int) {
-	digit = entries[0].Key.digit(depth)
-	if last := len(entries) - 1; entries[last].Key.digit(depth) == digit {
-		return digit, last + 1
+// digitEnd returns how many of n ordered keys have the first one's digit at
+// depth.
+func digitEnd(n, depth int, key func(int) *Key) int {
+	digit := key(0).digit(depth)
+	if key(n-1).digit(depth) == digit {
+		return n
 	}
-	n, _ = slices.BinarySearchFunc(entries, digit+1, func(e Entry, d int) int { return e.Key.digit(depth) - d })
-	return digit, n
+	return sort.Search(n, func(i int) bool { return key(i).digit(depth) > digit })
 }
 
 func (n *node) len() int {
@@ -124,63 +146,63 @@ func (n *node) apply(edits []edit, depth int) *node {
 	case len(edits) == 0:
 		return n
 	case n == nil:
-		return build(slices.DeleteFunc(slices.Clone(edits), func(e edit) bool { return e.Row == nil }), depth)
+		return build(mergeEdits(nil, nil, edits), depth)
 	case n.branch == nil:
-		var scratch [2 * leafSize]Entry
-		return build(mergeEdits(scratch[:0], n.entries, edits), depth)
+		var scratch [leafSize + 8]item
+		return build(mergeEdits(scratch[:0], n.items, edits), depth)
 	}
-	b, count := *n.branch, n.count
+	b, count := newBranch(*n.branch), n.count
 	for len(edits) > 0 {
-		digit, i := firstDigit(edits, depth)
+		digit := edits[0].Key.digit(depth)
+		i := digitEnd(len(edits), depth, func(i int) *Key { return &edits[i].Key })
 		child := b.child[digit].apply(edits[:i], depth+1)
 		count += child.len() - b.child[digit].len()
 		b.set(digit, child)
 		edits = edits[i:]
 	}
 	if count > leafSize {
-		return newBranch(&b, count)
+		return b.seal(count)
 	}
 	return b.leaf(count)
 }
 
-// leaf returns the leaf of the branch's count entries.
+// leaf returns the leaf of the branch's count items.
 func (b *branch) leaf(count int) *node {
-	entries := make([]Entry, 0, count)
+	items := make([]item, 0, count)
 	for _, c := range b.child {
-		c.visit(func(e *Entry) bool {
-			entries = append(entries, *e)
-			return true
-		})
+		if c != nil { // a leaf, since it has so few
+			items = append(items, c.items...)
+		}
 	}
-	return newLeaf(entries)
+	return newLeaf(items)
 }
 
-// mergeEdits appends the entries with edits made.
-func mergeEdits(merged, entries []Entry, edits []edit) []Entry {
+// mergeEdits appends the items with edits made.
+func mergeEdits(merged, items []item, edits []edit) []item {
 	for _, e := range edits {
-		i, found := findKey(entries, e.Key)
-		merged = append(merged, entries[:i]...)
+		i, found := findKey(items, e.Key)
+		merged = append(merged, items[:i]...)
 		if e.Row != nil {
-			merged = append(merged, e)
+			merged = append(merged, item{Entry: e, hash: e.Row.hash})
 		}
 		if found {
 			i++
 		}
-		entries = entries[i:]
+		items = items[i:]
 	}
-	return append(merged, entries...)
+	return append(merged, items...)
 }
 
-func findKey(entries []Entry, key Key) (int, bool) {
-	return slices.BinarySearchFunc(entries, key, func(e Entry, k Key) int { return e.Key.Compare(k) })
+func findKey(items []item, key Key) (int, bool) {
+	return slices.BinarySearchFunc(items, key, func(e item, k Key) int { return e.Key.Compare(k) })
 }
 
 // get returns the entry of key.
 func (n *node) get(key Key) (Entry, bool) {
 	for depth := 0; n != nil; depth++ {
 		if n.branch == nil {
-			if i, found := findKey(n.entries, key); found {
-				return n.entries[i], true
+			if i, found := findKey(n.items, key); found {
+				return n.items[i].Entry, true
 			}
 			break
 		}
@@ -194,7 +216,7 @@ func (n *node) rank(key Key) int {
 	rank := 0
 	for depth := 0; n != nil; depth++ {
 		if n.branch == nil {
-			i, _ := findKey(n.entries, key)
+			i, _ := findKey(n.items, key)
 			return rank + i
 		}
 		digit := key.digit(depth)
@@ -215,10 +237,10 @@ func (n *node) ascend(depth int, from Key, yield func(Entry) bool) bool {
 	case n.branch == nil:
 		i := 0
 		if from != (Key{}) {
-			i, _ = findKey(n.entries, from)
+			i, _ = findKey(n.items, from)
 		}
-		for _, e := range n.entries[i:] {
-			if !yield(e) {
+		for ; i < len(n.items); i++ {
+			if !yield(n.items[i].Entry) {
 				return false
 			}
 		}
@@ -236,14 +258,14 @@ func (n *node) ascend(depth int, from Key, yield func(Entry) bool) bool {
 	return true
 }
 
-// visit yields the entries in place, in order, until yield returns false. It
+// visit yields the items in place, in order, until yield returns false. It
 // reports whether it came to the end.
-func (n *node) visit(yield func(*Entry) bool) bool {
+func (n *node) visit(yield func(*item) bool) bool {
 	if n == nil {
 		return true
 	}
-	for i := range n.entries {
-		if !yield(&n.entries[i]) {
+	for i := range n.items {
+		if !yield(&n.items[i]) {
 			return false
 		}
 	}
