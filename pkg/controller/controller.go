@@ -92,7 +92,8 @@ type Controller struct {
 	sinkStatus      *statuses[kollectv1alpha1.SinkSpec, kollectv1alpha1.SinkDestinationStatus]
 }
 
-// New returns a controller. It does not reach for the cluster before Run.
+// New returns a controller, which is to be run: Run frees what it holds. It does
+// not reach for the cluster before.
 func New(config Config) (*Controller, error) {
 	if config.Client == nil || config.Store == nil {
 		return nil, errors.New("create controller: Client and Store are required")
@@ -166,6 +167,7 @@ func newController(config Config, clients clients) *Controller {
 // Run watches the configuration and makes it come true until ctx ends. It
 // returns when all that it started has ended. It may be called once.
 func (c *Controller) Run(ctx context.Context) error {
+	defer c.shutDown()
 	if err := c.watch(); err != nil {
 		return err
 	}
@@ -185,6 +187,15 @@ func (c *Controller) Run(ctx context.Context) error {
 		return nil
 	}
 	return c.work(ctx)
+}
+
+// shutDown ends the goroutines that queues have.
+func (c *Controller) shutDown() {
+	for _, queue := range []interface{ ShutDown() }{
+		c.profileQueue, c.targetQueue, c.targetStatusQueue, c.inventoryQueue, c.inventoryStatusQueue, c.access.queue,
+	} {
+		queue.ShutDown()
+	}
 }
 
 // waitForConfiguration returns when all configuration was read once; false if
