@@ -1,6 +1,9 @@
 package inventory
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"iter"
+)
 
 // AppendJSONString appends s as encoding/json writes a string, HTML escapes
 // included, so that equal strings have equal bytes wherever they are encoded.
@@ -36,6 +39,24 @@ func Member(object, name string) (value string, ok bool) {
 		i = valueEnd + 1
 	}
 	return "", false
+}
+
+// Members yields the names and the encoded values of the members of object, as
+// Member finds them, in their order. Names with escapes are yielded with them.
+func Members(object string) iter.Seq2[string, string] {
+	return func(yield func(name, value string) bool) {
+		for i := 1; i < len(object) && object[i] == '"'; {
+			keyEnd := stringEnd(object, i)
+			if keyEnd >= len(object) || object[keyEnd] != ':' {
+				return
+			}
+			valueEnd := valueEnd(object, keyEnd+1)
+			if !yield(object[i+1:keyEnd-1], object[keyEnd+1:valueEnd]) {
+				return
+			}
+			i = valueEnd + 1
+		}
+	}
 }
 
 // stringEnd returns the index after the string that starts at i.

@@ -42,40 +42,43 @@ type bareRow struct {
 // BenchmarkParquet writes the same rows from a snapshot, and bare from structs
 // in memory, so that the two rates can be compared.
 func BenchmarkParquet(b *testing.B) {
+	options := format.Options{Generation: 42, Time: time.Unix(1_795_000_000, 0)}
 	for _, n := range []int{100_000, 1_000_000} {
-		sample := sinktest.NewSample(inventory.Ref{Namespace: "team-a", Name: "apps"})
-		sample.Fill(n)
-		snapshot := sample.Snapshot()
-		options := format.Options{Generation: 42, Time: time.Unix(1_795_000_000, 0)}
 		b.Run(fmt.Sprintf("rows=%d/snapshot", n), func(b *testing.B) {
+			snapshot := filled(n)
 			b.ReportAllocs()
-			for b.Loop() {
-				var size counter
-				if err := format.Parquet.Write(&size, snapshot, options); err != nil {
-					b.Fatal(err)
-				}
-				b.ReportMetric(float64(size)/float64(n), "B/row")
-			}
-			b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+			measure(b, n, func(w io.Writer) error { return format.Parquet.Write(w, snapshot, options) })
 		})
 		b.Run(fmt.Sprintf("rows=%d/bare", n), func(b *testing.B) {
-			rows := bareRows(snapshot, options)
-			b.ResetTimer()
-			for b.Loop() {
-				var size counter
-				w := parquet.NewGenericWriter[bareRow](&size, parquet.Compression(&parquet.Zstd), parquet.MaxRowsPerRowGroup(122_880),
+			rows := bareRows(filled(n), options)
+			measure(b, n, func(out io.Writer) error {
+				w := parquet.NewGenericWriter[bareRow](out, parquet.Compression(&parquet.Zstd), parquet.MaxRowsPerRowGroup(122_880),
 					parquet.BloomFilters(parquet.SplitBlockFilter(10, "uid"), parquet.SplitBlockFilter(10, "attr_image")))
 				if _, err := w.Write(rows); err != nil {
-					b.Fatal(err)
+					return err
 				}
-				if err := w.Close(); err != nil {
-					b.Fatal(err)
-				}
-				b.ReportMetric(float64(size)/float64(n), "B/row")
-			}
-			b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+				return w.Close()
+			})
 		})
 	}
+}
+
+func filled(n int) *inventory.Snapshot {
+	sample := sinktest.NewSample(inventory.Ref{Namespace: "team-a", Name: "apps"})
+	sample.Fill(n)
+	return sample.Snapshot()
+}
+
+func measure(b *testing.B, n int, write func(io.Writer) error) {
+	var size counter
+	for b.Loop() {
+		size = 0
+		if err := write(&size); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(size)/float64(n), "B/row")
+	b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
 }
 
 func bareRows(snapshot *inventory.Snapshot, options format.Options) []bareRow {
@@ -98,15 +101,8 @@ func bareRows(snapshot *inventory.Snapshot, options format.Options) []bareRow {
 
 // BenchmarkJSON writes a snapshot as one document.
 func BenchmarkJSON(b *testing.B) {
-	sample := sinktest.NewSample(inventory.Ref{Namespace: "team-a", Name: "apps"})
-	sample.Fill(100_000)
-	snapshot := sample.Snapshot()
-	for b.Loop() {
-		if err := format.JSON.Write(io.Discard, snapshot, format.Options{Generation: 42}); err != nil {
-			b.Fatal(err)
-		}
-	}
-	b.ReportMetric(100_000*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+	snapshot := filled(100_000)
+	measure(b, 100_000, func(w io.Writer) error { return format.JSON.Write(w, snapshot, format.Options{Generation: 42}) })
 }
 
 type counter int64

@@ -9,59 +9,65 @@ import (
 	"kollect.io/kollect/pkg/inventory"
 )
 
-// group is what the first two of the ordering columns have in common.
-type group struct{ kind, namespace string }
-
-// named is an entry with a part of its name at hand.
-type named struct {
-	prefix uint64
-	entry  *inventory.Entry
+// group is the rows that have the first two of the ordering columns in common.
+type group struct {
+	kind, namespace string
+	size            int
+	end             int // of what is dealt so far, in the order of all rows
 }
 
 // ordered returns the snapshot's entries by kind, namespace, name, UID and
 // target. Only names of one kind and namespace are compared with one another:
 // the entries are dealt to their groups first.
 func ordered(snapshot *inventory.Snapshot) []*inventory.Entry {
-	next, largest := places(snapshot)
+	groups, groupOf := grouped(snapshot)
 	entries := make([]*inventory.Entry, snapshot.Len())
-	starts := make(map[group]int, len(next))
-	for g, at := range next {
-		starts[g] = at
-	}
+	i, largest := 0, 0
 	for e := range snapshot.Entries() {
-		g := group{e.Row.Resource().Kind, e.Row.Namespace()}
-		entries[next[g]] = e
-		next[g]++
+		g := groups[groupOf[i]]
+		entries[g.end] = e
+		g.end++
+		i, largest = i+1, max(largest, g.size)
 	}
 	scratch := make([]named, 0, largest)
-	for g, start := range starts {
-		scratch = sortGroup(entries[start:next[g]], scratch)
+	for _, g := range groups {
+		scratch = sortGroup(entries[g.end-g.size:g.end], scratch)
 	}
 	return entries
 }
 
-// places returns where the entries of each group start, and the largest size
-// of a group.
-func places(snapshot *inventory.Snapshot) (starts map[group]int, largest int) {
-	starts = map[group]int{}
+// grouped returns the groups, with their ends where they start, and the index
+// of each entry's group.
+func grouped(snapshot *inventory.Snapshot) (groups []*group, groupOf []int32) {
+	type name struct{ kind, namespace string }
+	byName := map[name]int32{}
+	groupOf = make([]int32, 0, snapshot.Len())
 	for e := range snapshot.Entries() {
-		starts[group{e.Row.Resource().Kind, e.Row.Namespace()}]++
+		n := name{e.Row.Resource().Kind, e.Row.Namespace()}
+		index, ok := byName[n]
+		if !ok {
+			index = int32(len(groups))
+			byName[n] = index
+			groups = append(groups, &group{kind: n.kind, namespace: n.namespace})
+		}
+		groups[index].size++
+		groupOf = append(groupOf, index)
 	}
-	groups := make([]group, 0, len(starts))
-	for g := range starts {
-		groups = append(groups, g)
-	}
-	slices.SortFunc(groups, func(a, b group) int {
+	sorted := slices.SortedFunc(slices.Values(groups), func(a, b *group) int {
 		return cmp.Or(strings.Compare(a.kind, b.kind), strings.Compare(a.namespace, b.namespace))
 	})
 	at := 0
-	for _, g := range groups {
-		size := starts[g]
-		starts[g] = at
-		at += size
-		largest = max(largest, size)
+	for _, g := range sorted {
+		g.end = at
+		at += g.size
 	}
-	return starts, largest
+	return groups, groupOf
+}
+
+// named is an entry with a part of its name at hand.
+type named struct {
+	prefix uint64
+	entry  *inventory.Entry
 }
 
 // sortGroup orders entries of one group in place and returns the scratch space.

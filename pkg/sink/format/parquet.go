@@ -14,8 +14,6 @@ import (
 const (
 	// rowGroupRows is the unit in which DuckDB divides work.
 	rowGroupRows = 122_880
-	// batchRows are turned into values at once; row groups are whole batches.
-	batchRows = 512
 	// bloomBits a value keep false positives near 1%.
 	bloomBits = 10
 )
@@ -43,80 +41,32 @@ func schemaOf(columns []column) *parquet.Schema {
 	return parquet.NewSchema("inventory", root{group, fields})
 }
 
-// writeParquet writes a batch of rows at a time, column by column.
+// writeParquet writes a batch of rows at a time, column by column, while the
+// next batch is filled.
 func writeParquet(w io.Writer, snapshot *inventory.Snapshot, options Options) error {
 	columns := columnsOf(snapshot.Inventory())
 	writer := parquet.NewGenericWriter[any](w, writerOptions(columns, snapshot, options)...)
-	batch := newBatch(snapshot.Inventory(), options)
 	entries := ordered(snapshot)
-	for at := 0; at < len(entries); {
-		n := batch.fill(entries[at:])
+	filled, stop := fillAll(entries, snapshot.Inventory(), options)
+	defer stop()
+	written := 0
+	for b := range filled {
 		for i, c := range writer.ColumnWriters() {
-			if _, err := c.WriteRowValues(batch.values[i][:n]); err != nil {
+			if _, err := c.WriteRowValues(b.values[i][:b.size]); err != nil {
 				return fmt.Errorf("write column %s: %w", columns[i].name, err)
 			}
 		}
-		at += n
-		if at%rowGroupRows == 0 {
+		if written += b.size; written%rowGroupRows == 0 {
 			if err := writer.Flush(); err != nil {
 				return fmt.Errorf("write row group: %w", err)
 			}
 		}
+		b.free <- b
 	}
 	if err := writer.Close(); err != nil {
 		return fmt.Errorf("write end of file: %w", err)
 	}
 	return nil
-}
-
-// batch holds the values of a few rows by column.
-type batch struct {
-	promoted []inventory.Column
-	values   [][]parquet.Value
-	keys     []byte
-}
-
-// newBatch returns a batch with the values set that all rows share.
-func newBatch(of *inventory.Inventory, options Options) *batch {
-	b := &batch{promoted: of.Columns, keys: make([]byte, 0, batchRows*inventory.KeyLength)}
-	for range firstPromoted + len(of.Columns) {
-		b.values = append(b.values, make([]parquet.Value, batchRows))
-	}
-	for i := range batchRows {
-		b.values[columnCluster][i] = text(of.Cluster)
-		b.values[columnInventoryNamespace][i] = text(of.Namespace)
-		b.values[columnInventoryName][i] = text(of.Name)
-		b.values[columnGeneration][i] = parquet.Int64Value(options.Generation)
-		b.values[columnExportedAt][i] = moment(options.Time)
-	}
-	return b
-}
-
-// fill sets the values to those of the first entries and returns of how many.
-func (b *batch) fill(entries []*inventory.Entry) int {
-	n := min(len(entries), batchRows)
-	b.keys = b.keys[:0]
-	for i, e := range entries[:n] {
-		row, resource, target := e.Row, e.Row.Resource(), e.Row.Target()
-		b.keys, _ = e.Key.AppendText(b.keys)
-		b.values[columnRowKey][i] = parquet.ByteArrayValue(b.keys[len(b.keys)-inventory.KeyLength:])
-		b.values[columnTargetNamespace][i] = text(target.Namespace)
-		b.values[columnTargetName][i] = text(target.Name)
-		b.values[columnAPIGroup][i] = text(resource.Group)
-		b.values[columnAPIVersion][i] = text(resource.Version)
-		b.values[columnResource][i] = text(resource.Resource)
-		b.values[columnKind][i] = text(resource.Kind)
-		b.values[columnResourceNamespace][i] = text(row.Namespace())
-		b.values[columnResourceName][i] = text(row.Name())
-		b.values[columnUID][i] = text(row.UID())
-		b.values[columnCreatedAt][i] = moment(row.Created())
-		b.values[columnLabels][i] = text(row.Labels())
-		b.values[columnAttributes][i] = text(row.Attributes())
-		for j, c := range b.promoted {
-			b.values[firstPromoted+j][i] = promotedValue(row.Attributes(), c)
-		}
-	}
-	return n
 }
 
 func writerOptions(columns []column, snapshot *inventory.Snapshot, options Options) []parquet.WriterOption {

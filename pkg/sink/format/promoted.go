@@ -26,15 +26,35 @@ func promotedColumn(c inventory.Column) column {
 	return col
 }
 
+// fillPromoted sets the i-th value of each promoted column to what the
+// attributes have. Both are ordered by name, so that one pass is enough.
+func (b *batch) fillPromoted(i int, attributes string) {
+	next := 0
+	for name, value := range inventory.Members(attributes) {
+		for ; next < len(b.promoted) && b.promoted[next].Name < name; next++ {
+			b.values[firstPromoted+next][i] = parquet.Value{}
+		}
+		if next == len(b.promoted) {
+			return
+		}
+		if c := b.promoted[next]; c.Name == name {
+			b.values[firstPromoted+next][i] = promotedValue(value, c.Type)
+			next++
+		}
+	}
+	for ; next < len(b.promoted); next++ {
+		b.values[firstPromoted+next][i] = parquet.Value{}
+	}
+}
+
 // promotedValue returns the value of a promoted attribute. One of another type,
 // as where two profiles disagree, is its JSON in a column of strings and null in
 // the others; the column attributes has it in any case.
-func promotedValue(attributes string, c inventory.Column) parquet.Value {
-	value, ok := inventory.Member(attributes, c.Name)
-	if !ok || value == "null" {
+func promotedValue(value string, t inventory.ColumnType) parquet.Value {
+	if value == "null" {
 		return parquet.Value{}
 	}
-	switch c.Type {
+	switch t {
 	case inventory.ColumnInteger:
 		if i, err := strconv.ParseInt(value, 10, 64); err == nil {
 			return present(parquet.Int64Value(i))
