@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"iter"
 	"slices"
 	"testing"
 )
@@ -55,4 +56,53 @@ func TestContentHashIsStable(t *testing.T) {
 			t.Errorf("hash of %d rows is %s, want %s", test.rows, got, test.want)
 		}
 	}
+}
+
+// checkDiff checks that the changes from a to b make b of a, in order, and have
+// nothing in them that did not change.
+func checkDiff(t testing.TB, a, b *Snapshot) {
+	t.Helper()
+	rows := map[Key]RowHash{}
+	for e := range all(a) {
+		rows[e.Key] = e.Row.Hash()
+	}
+	var last Key
+	for c := range Diff(a, b) {
+		key := c.After.Key
+		if c.After.Row == nil {
+			key = c.Before.Key
+		}
+		if last.Compare(key) >= 0 {
+			t.Fatalf("change of %v after %v", key, last)
+		}
+		last = key
+		hash, had := rows[key]
+		switch {
+		case had != (c.Before.Row != nil), had && (c.Before.Row.Hash() != hash || c.Before.Key != key):
+			t.Fatalf("change of %v from a row that was not there", key)
+		case c.After.Row == nil && !had, c.After.Row != nil && had && c.After.Row.Hash() == hash:
+			t.Fatalf("%v did not change", key)
+		case c.After.Row == nil:
+			delete(rows, key)
+		default:
+			rows[key] = c.After.Row.Hash()
+		}
+	}
+	for e := range all(b) {
+		if rows[e.Key] != e.Row.Hash() {
+			t.Fatalf("changes lead to another row %v", e.Key)
+		}
+		delete(rows, e.Key)
+	}
+	if len(rows) > 0 {
+		t.Fatalf("changes lead to %d rows too many", len(rows))
+	}
+}
+
+// all returns the entries of a snapshot, which may be nil.
+func all(s *Snapshot) iter.Seq[Entry] {
+	if s == nil {
+		return func(func(Entry) bool) {}
+	}
+	return s.All()
 }

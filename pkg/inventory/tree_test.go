@@ -197,3 +197,42 @@ func walkNew(n *node, old map[*node]bool, visit func(*node)) {
 		}
 	}
 }
+
+// checkTree checks that a tree is the one that is built from scratch, and that
+// it finds each of its entries.
+func checkTree(t testing.TB, n *node, entries []Entry) {
+	t.Helper()
+	if !sameTree(n, treeOf(entries)) {
+		t.Fatalf("tree of %d entries is not shaped as one from scratch", len(entries))
+	}
+	for i, e := range entries {
+		if got, ok := n.get(e.Key); !ok || got != e {
+			t.Fatalf("get %v: %v %v", e.Key, got, ok)
+		}
+		if rank := n.rank(e.Key); rank != i {
+			t.Fatalf("rank of %v is %d, want %d", e.Key, rank, i)
+		}
+	}
+}
+
+// treeOf builds the tree of entries, which are ordered by key.
+func treeOf(entries []Entry) *node {
+	return build(mergeEdits(nil, nil, entries), 0)
+}
+
+func sameTree(a, b *node) bool {
+	switch {
+	case a == nil || b == nil:
+		return a == b
+	case a.hash != b.hash || a.count != b.count || (a.branch == nil) != (b.branch == nil) || !slices.Equal(a.items, b.items):
+		return false
+	case a.branch == nil:
+		return true
+	}
+	for i := range fanout {
+		if a.branch.hashes[i] != b.branch.hashes[i] || !sameTree(a.branch.child[i], b.branch.child[i]) {
+			return false
+		}
+	}
+	return true
+}
