@@ -36,6 +36,7 @@ func begin(t *testing.T, namespace string) *scene {
 	t.Helper()
 	s := &scene{T: t, suite: &shared, ns: namespace}
 	s.must(s.server.Start(t.Context()))
+	s.must(s.server.Register(t.Context()))
 	s.namespace(namespace)
 	s.grantView(namespace, "default")
 	t.Cleanup(func() {
