@@ -100,6 +100,12 @@ func (h *harness) serve(resources *metav1.APIResourceList) {
 	d.Resources = append(d.Resources, resources)
 }
 
+// forgetResources takes a group's version out of discovery.
+func (h *harness) forgetResources(groupVersion string) {
+	d := h.core.Discovery().(*fake.FakeDiscovery)
+	d.Resources = slices.DeleteFunc(d.Resources, func(l *metav1.APIResourceList) bool { return l.GroupVersion == groupVersion })
+}
+
 // see makes the informers know an object.
 func (h *harness) see(o runtime.Object) {
 	h.Helper()

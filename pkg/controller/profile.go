@@ -66,7 +66,7 @@ func (p *profiles) all(missing bool) []key {
 }
 
 // reconcileProfile compiles a profile, once a revision, and resolves its resource.
-func (c *Controller) reconcileProfile(ctx context.Context, k key) error {
+func (c *Controller) reconcileProfile(_ context.Context, k key) error {
 	o, exists := c.profileKind.lookup(k)
 	if !exists {
 		c.profiles.set(k, nil)
@@ -84,7 +84,7 @@ func (c *Controller) reconcileProfile(ctx context.Context, k key) error {
 	} else {
 		next.extract, next.failures = extract.Compile(o.spec.Attributes)
 	}
-	found, problem, err := c.resolver.resolve(ctx, o.spec.Resource)
+	found, problem, err := c.resolver.resolve(o.spec.Resource)
 	switch {
 	case err != nil && before != nil && before.resource != nil:
 		return err // what was found stays

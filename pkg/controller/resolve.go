@@ -1,7 +1,6 @@
 package controller
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"sync"
@@ -71,7 +70,7 @@ func (r *resolver) invalidate() {
 
 // resolve returns the resource of a kind. The error is worth another try; the
 // problem is not, until the API server has other resources.
-func (r *resolver) resolve(_ context.Context, ref kollectv1alpha1.ResourceReference) (*resolved, *problem, error) {
+func (r *resolver) resolve(ref kollectv1alpha1.ResourceReference) (*resolved, *problem, error) {
 	if refusesSecrets(ref.Group, ref.Kind) {
 		return nil, problemf(reasonSecretsRefused, "spec.resource: Secrets are not collected: choose another kind"), nil
 	}
