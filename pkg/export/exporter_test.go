@@ -48,6 +48,25 @@ func TestUnchangedContentIsConfirmedNotRewritten(t *testing.T) {
 	})
 }
 
+func TestContentIsNotConfirmedWhileATargetIsStale(t *testing.T) {
+	bubble(t, func(f *fixture) {
+		s := &fakeSink{}
+		f.put(row("a", "1"))
+		f.synced(true, true, "forbidden")
+		f.pair("lake", s, Settings{MinInterval: 30 * time.Second})
+		f.wantWrites(s, 1)
+		f.wait(5 * time.Minute)
+		if n := s.saw().confirms; n != 0 {
+			t.Errorf("%d confirmations of content that nobody can know to be current", n)
+		}
+		f.synced(true, false, "")
+		f.wait(31 * time.Second)
+		if n := s.saw().confirms; n == 0 {
+			t.Error("no confirmation once the target is watched again")
+		}
+	})
+}
+
 func TestContentAndSpecChangesDoNotWaitForTheInterval(t *testing.T) {
 	bubble(t, func(f *fixture) {
 		s := &fakeSink{}
@@ -197,134 +216,6 @@ func TestSchemaChangeIsWrittenAgain(t *testing.T) {
 	})
 }
 
-func TestFencedByAnotherTakesAHigherGenerationOnlyWhileLeading(t *testing.T) {
-	bubble(t, func(f *fixture) {
-		var leads atomic.Bool
-		leads.Store(true)
-		f.restart(func(o *Options) { o.Leading = func(context.Context) (bool, error) { return leads.Load(), nil } })
-		s := &fakeSink{}
-		f.put(row("a", "1"))
-		f.synced(true, false, "")
-		f.pair("lake", s, Settings{MinInterval: time.Hour})
-		s.set(func() { s.mark.Generation, s.mark.Hash = 500, "sha256:theirs" })
-		f.put(row("a", "2"))
-		f.wait(time.Second)
-		f.wantWrites(s, 1, 501)
-
-		leads.Store(false)
-		s.set(func() { s.mark.Generation, s.mark.Hash = 900, "sha256:theirs" })
-		f.put(row("a", "3"))
-		f.wantWrites(s, 1, 501)
-		if got := f.state(); got.Outcome != Fenced || got.RetryTime.IsZero() {
-			t.Errorf("state %+v, want fenced with a time to retry", got)
-		}
-	})
-}
-
-func TestGenerationThatWasCutShortIsNotTriedForEver(t *testing.T) {
-	bubble(t, func(f *fixture) {
-		s := &fakeSink{begun: 1}
-		f.synced(true, false, "")
-		f.pair("lake", s, Settings{})
-		f.wait(time.Second)
-		f.wantWrites(s, 2)
-		if got := f.state(); got.Outcome != Exported {
-			t.Errorf("state %+v, want exported", got)
-		}
-	})
-}
-
-func TestFencedThreeTimesBacksOff(t *testing.T) {
-	bubble(t, func(f *fixture) {
-		s := &fakeSink{fail: func(operation string) error {
-			if operation == "write" {
-				return sink.ErrFenced
-			}
-			return nil
-		}}
-		f.synced(true, false, "")
-		f.pair("lake", s, Settings{})
-		f.wait(400 * time.Millisecond)
-		if got := f.state(); got.Outcome != Fenced {
-			t.Errorf("state %+v, want fenced", got)
-		}
-		if s.saw().marks != maxFenced {
-			t.Errorf("the mark was read %d times, want before each of %d attempts", s.saw().marks, maxFenced)
-		}
-		f.wait(time.Hour)
-		if s.saw().marks > 40 {
-			t.Errorf("%d attempts in an hour", s.saw().marks)
-		}
-	})
-}
-
-func TestFailuresAreRetriedEverLater(t *testing.T) {
-	bubble(t, func(f *fixture) {
-		s := &fakeSink{}
-		var attempts []time.Duration
-		start := time.Now()
-		s.fail = func(string) error {
-			attempts = append(attempts, time.Since(start))
-			return errDown
-		}
-		f.put(row("a", "1"))
-		f.synced(true, false, "")
-		f.pair("lake", s, Settings{})
-		f.put(row("a", "2")) // no reason to try again at once
-		f.wait(time.Hour)
-		var at []time.Duration
-		s.set(func() { at = slices.Clone(attempts) })
-		if len(at) < 15 || len(at) > 35 {
-			t.Errorf("%d attempts in an hour", len(at))
-		}
-		for i := 2; i < len(at); i++ {
-			if gap := at[i] - at[i-1]; gap < 500*time.Millisecond || gap > maxBackoff {
-				t.Errorf("%v between two attempts", gap)
-			}
-		}
-		got := f.state()
-		if got.Outcome != Failed || strings.Contains(got.LastError, "secret") || !strings.Contains(got.LastError, "connection refused") {
-			t.Errorf("state %+v, want the error without its secret", got)
-		}
-		if wait := time.Until(got.RetryTime); wait <= 0 || wait > maxBackoff {
-			t.Errorf("the next attempt is in %v", wait)
-		}
-		s.set(func() { s.fail = nil })
-		f.wait(maxBackoff)
-		f.wantWrites(s, 1)
-	})
-}
-
-func TestPermanentErrorsWaitForTheConfiguration(t *testing.T) {
-	bubble(t, func(f *fixture) {
-		s := &fakeSink{fail: func(string) error { return sink.Permanent(errors.New("no such bucket")) }}
-		f.synced(true, false, "")
-		f.pair("lake", s, Settings{})
-		f.wait(5 * time.Minute)
-		if s.saw().marks != 1 || !f.state().Permanent {
-			t.Errorf("%d attempts, want 1, and a permanent error: %+v", s.saw().marks, f.state())
-		}
-		s.set(func() { s.fail = nil })
-		f.pair("lake", s, Settings{}) // the configuration changed
-		f.wantWrites(s, 1)
-	})
-}
-
-func TestASinkThatPanicsIsAFailedSink(t *testing.T) {
-	bubble(t, func(f *fixture) {
-		bad := &fakeSink{crash: func() { panic("boom") }}
-		good := &fakeSink{}
-		f.put(row("a", "1"))
-		f.synced(true, false, "")
-		f.pair("bad", bad, Settings{})
-		f.pair("good", good, Settings{})
-		f.wantWrites(good, 1)
-		if got := f.state(); !strings.Contains(got.LastError, "boom") {
-			t.Errorf("state %+v, want the panic", got)
-		}
-	})
-}
-
 func TestADeadSinkDelaysNoOther(t *testing.T) {
 	bubble(t, func(f *fixture) {
 		block := make(chan struct{})
@@ -413,79 +304,4 @@ func TestReservationFailureIsShownAndRetried(t *testing.T) {
 		f.wait(maxBackoff)
 		f.wantWrites(s, 1)
 	})
-}
-
-// Whatever happens in whatever order, the destinations end up with the last
-// snapshot, and the generations that each was given only rise.
-func TestDestinationsEndWithTheLastSnapshot(t *testing.T) {
-	for seed := range uint64(60) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			bubble(t, func(f *fixture) { randomHistory(f, rand.New(rand.NewPCG(seed, 1))) })
-		})
-	}
-}
-
-func randomHistory(f *fixture, r *rand.Rand) {
-	sinks := map[string]*fakeSink{"a": {}, "b": {}}
-	settings := map[string]Settings{
-		"a": {MinInterval: 10 * time.Second},
-		"b": {MinInterval: 20 * time.Second, MinWriteInterval: 15 * time.Second},
-	}
-	start := func() {
-		for name, s := range sinks {
-			f.exporter.Set(Pair{Inventory: ref, Sink: name, Destination: FromSnapshotStore(s), Settings: settings[name]})
-		}
-	}
-	start()
-	f.synced(true, false, "")
-	all := rows(300)
-	for range 60 {
-		name := []string{"a", "b"}[r.IntN(2)]
-		s := sinks[name]
-		switch r.IntN(9) {
-		case 0:
-			f.put(all[:r.IntN(len(all))]...)
-		case 1:
-			f.remove(all[r.IntN(len(all)):]...)
-		case 2, 3:
-			f.put(row(fmt.Sprint("pod-", r.IntN(20)), fmt.Sprint(r.IntN(3))))
-		case 4:
-			f.synced(r.IntN(3) > 0, r.IntN(2) > 0, "")
-		case 5:
-			f.restart()
-			start()
-		case 6: // dies after the write, before it hears of it
-			s.set(func() {
-				s.crash = func() { s.crash = nil; panic("lost the connection") }
-			})
-		case 7:
-			failing := r.IntN(2) == 0
-			s.set(func() {
-				s.fail = nil
-				if failing {
-					s.fail = func(string) error { return errDown }
-				}
-			})
-		case 8:
-			f.wait(time.Duration(r.IntN(60)) * time.Second)
-		}
-		synctest.Wait()
-	}
-	for _, s := range sinks {
-		s.set(func() { s.fail, s.crash = nil, nil })
-	}
-	f.synced(true, false, "")
-	f.wait(time.Hour)
-	last := f.store.State().Snapshot(ref)
-	for name, s := range sinks {
-		if s.saw().mark.Hash != last.Hash().String() || !slices.Equal(s.saw().held, names(last)) {
-			f.Errorf("sink %s holds %d rows of %s, want %d of %s", name, len(s.saw().held), s.saw().mark.Hash, last.Len(), last.Hash())
-		}
-		for i, g := range s.saw().writes {
-			if i > 0 && g <= s.saw().writes[i-1] {
-				f.Errorf("sink %s: generations %v do not rise", name, s.saw().writes)
-				break
-			}
-		}
-	}
 }

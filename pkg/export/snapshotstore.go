@@ -61,9 +61,13 @@ func (d *snapshotStore) Export(ctx context.Context, r Request) (Result, error) {
 	return d.write(ctx, r)
 }
 
-// confirm marks unchanged content as fresh when that is due.
+// confirm marks unchanged content as fresh when that is due. While a target is
+// stale nobody knows whether it is, so that readers see the mark grow old.
 func (d *snapshotStore) confirm(ctx context.Context, r Request) (Result, error) {
 	of := r.Snapshot.Inventory()
+	if r.Snapshot.Head().Stale() {
+		return Result{Outcome: Exported, Mark: d.mark, Next: r.Now.Add(r.Settings.MinInterval)}, nil
+	}
 	if !d.last.ShouldSkip(of.SpecGeneration, d.mark.Hash, r.Now, r.Settings.MinInterval) {
 		d.known = false
 		mark, err := d.store.Confirm(ctx, of, d.mark, r.Now)
