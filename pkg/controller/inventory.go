@@ -113,6 +113,26 @@ func (c *Controller) enqueueInventoriesOf(target key) {
 	}
 }
 
+// deselect takes a target that was deleted out of inventories, so that none of
+// them waits for it.
+func (c *Controller) deselect(target key) {
+	candidates := c.inventoriesOf(target)
+	c.store.Update(func(tx *inventory.Tx) {
+		state := c.store.State()
+		for _, o := range candidates {
+			snapshot := state.Snapshot(inventory.Ref(keyOf(o.meta)))
+			if snapshot == nil {
+				continue
+			}
+			def := *snapshot.Inventory()
+			if i, selected := slices.BinarySearchFunc(def.Targets, inventory.TargetRef(target), inventory.TargetRef.Compare); selected {
+				def.Targets = slices.Delete(slices.Clone(def.Targets), i, i+1)
+				tx.SetInventory(def)
+			}
+		}
+	})
+}
+
 // sinkOf returns the key of the sink that an inventory names.
 func sinkOf(inventory key, ref *kollectv1alpha1.SinkReference) key {
 	return key{inventory.Namespace, ref.Name}

@@ -94,6 +94,47 @@ func TestAnInventoryThatIsNotValidKeepsItsSnapshot(t *testing.T) {
 	}
 }
 
+func TestNoInventoryWaitsForADeletedTarget(t *testing.T) {
+	one, two := namespacedTarget("a", "one", nil), namespacedTarget("a", "two", nil)
+	h := newHarness(t, &kollectv1alpha1.KollectInventory{ObjectMeta: named("a", "apps")},
+		&kollectv1alpha1.KollectClusterInventory{ObjectMeta: named("", "all")}, one, two)
+	h.reconcile(h.reconcileInventory, key{"a", "apps"})
+	h.reconcile(h.reconcileInventory, key{"", "all"})
+	h.store.Update(func(tx *inventory.Tx) {
+		tx.SetTargetState(inventory.TargetRef{Namespace: "a", Name: "one"}, inventory.TargetState{Synced: true})
+		tx.SetTargetState(inventory.TargetRef{Namespace: "a", Name: "two"}, inventory.TargetState{Synced: true})
+	})
+	cursor, err := h.store.Follow(h.store.State().Version)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.lose(h.targetKind.namespaced, two)
+	h.reconcile(h.reconcileTarget, key{"a", "two"})
+	heads := 0
+	for done := false; !done; {
+		select {
+		case <-cursor.Ready():
+			events, _ := cursor.Next()
+			for _, e := range events {
+				if e.HeadAfter != nil {
+					heads++
+					if !e.HeadAfter.Synced() {
+						t.Errorf("inventory %s waits for a target that is gone", e.Inventory.Ref)
+					}
+				}
+			}
+		default:
+			done = true
+		}
+	}
+	if heads != 2 {
+		t.Errorf("%d heads changed, want 2", heads)
+	}
+	if targets := h.store.State().Snapshot(inventory.Ref{Namespace: "a", Name: "apps"}).Inventory().Targets; len(targets) != 1 {
+		t.Errorf("the inventory selects %v", targets)
+	}
+}
+
 // Who does not lead shows what the leader wrote.
 func TestAFollowerShowsWhatTheStatusSays(t *testing.T) {
 	o := &kollectv1alpha1.KollectInventory{ObjectMeta: named("a", "apps")}

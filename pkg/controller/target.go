@@ -90,6 +90,7 @@ func (c *Controller) reconcileTarget(_ context.Context, k key) error {
 	ref := inventory.TargetRef(k)
 	o, exists := c.targetKind.lookup(k)
 	if !exists {
+		c.deselect(k)
 		c.collector.RemoveTarget(ref)
 		c.store.Update(func(tx *inventory.Tx) { tx.RemoveTarget(ref) })
 		c.access.forget(k)
