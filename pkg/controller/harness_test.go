@@ -2,12 +2,14 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -15,6 +17,7 @@ import (
 	"k8s.io/client-go/discovery/fake"
 	kubernetesfake "k8s.io/client-go/kubernetes/fake"
 	metadatafake "k8s.io/client-go/metadata/fake"
+	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 
@@ -79,6 +82,7 @@ func newHarness(t *testing.T, objects ...runtime.Object) *harness {
 		collector: &fakeCollector{targets: map[inventory.TargetRef]collect.Target{}, failures: map[inventory.TargetRef][]collect.Failure{}},
 		recorder:  record.NewFakeRecorder(100),
 	}
+	refuseStaleUpdates(h.kollect)
 	h.serve(&metav1.APIResourceList{GroupVersion: "v1", APIResources: []metav1.APIResource{
 		{Name: "configmaps", Kind: "ConfigMap", Namespaced: true}, {Name: "nodes", Kind: "Node"},
 		{Name: "secrets", Kind: "Secret", Namespaced: true},
@@ -92,6 +96,31 @@ func newHarness(t *testing.T, objects ...runtime.Object) *harness {
 		h.see(o)
 	}
 	return h
+}
+
+// refuseStaleUpdates makes the fake refuse an update of another version than
+// the one that it holds, as an API server does.
+func refuseStaleUpdates(client *kollectfake.Clientset) {
+	client.PrependReactor("update", "*", func(action clienttesting.Action) (bool, runtime.Object, error) {
+		update := action.(clienttesting.UpdateAction).GetObject().DeepCopyObject()
+		next, err := meta.Accessor(update)
+		if err != nil {
+			return true, nil, err
+		}
+		held, err := client.Tracker().Get(action.GetResource(), action.GetNamespace(), next.GetName())
+		if err != nil {
+			return true, nil, err
+		}
+		now, err := meta.Accessor(held)
+		if err != nil {
+			return true, nil, err
+		}
+		if next.GetResourceVersion() != now.GetResourceVersion() {
+			return true, nil, apierrors.NewConflict(action.GetResource().GroupResource(), next.GetName(), errors.New("the object has been modified"))
+		}
+		next.SetResourceVersion(now.GetResourceVersion() + "1") // another one
+		return true, update, client.Tracker().Update(action.GetResource(), update, action.GetNamespace())
+	})
 }
 
 // serve adds to what discovery answers.
