@@ -198,6 +198,29 @@ func TestASinkIsOpenedAndExportedTo(t *testing.T) {
 	})
 }
 
+func TestASinkInUseIsClosedByItsLastUser(t *testing.T) {
+	closes := 0
+	s := noSinks()
+	open := &openSink{
+		sink:    Sink{Close: func() error { closes++; return nil }},
+		closing: func(closeSink func() error) { _ = closeSink() },
+	}
+	s.set(key{"a", "lake"}, sinkState{open: open})
+	one, two := s.acquire(key{"a", "lake"}), s.acquire(key{"a", "lake"})
+	s.set(key{"a", "lake"}, sinkState{problem: problemf("Gone", "gone")})
+	if again := s.acquire(key{"a", "lake"}); again != nil {
+		t.Error("a retired sink has a new user")
+	}
+	one.release()
+	if closes != 0 {
+		t.Error("closed while in use")
+	}
+	two.release()
+	if closes != 1 {
+		t.Errorf("closed %d times, want once", closes)
+	}
+}
+
 func TestSinksThatCanNotBeOpened(t *testing.T) {
 	token := &kollectv1alpha1.SecretReference{Name: "token"}
 	forbidden := apierrors.NewForbidden(corev1.Resource("secrets"), "token", errors.New("no"))

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -165,6 +166,26 @@ func TestAServiceAccountThatIsNotKnownYetHoldsATargetBack(t *testing.T) {
 		t.Errorf("told %+v, want one that may read its own namespace alone", told)
 	}
 	wantCondition(t, h.conditionsOf(k), "Ready", "True", "Ready")
+
+	// Another account: what the last one could read stands until that is known.
+	o, _ := h.targetKind.lookup(k)
+	other := o.object.DeepCopyObject().(*kollectv1alpha1.KollectTarget)
+	other.Generation, other.Spec.ServiceAccountName = 2, "other"
+	h.see(other)
+	h.reconcile(h.reconcileTarget, k)
+	if h.collector.sets != 1 {
+		t.Errorf("told %+v before it is known what the other account may read", h.collector.targets[ref])
+	}
+	wantCondition(t, h.conditionsOf(k), "Ready", "Unknown", "AccessUnknown", "a/other")
+	q.account.Name = "other"
+	h.access.note(q, false, nil)
+	h.access.answers[q].denied = h.access.answers[q].denied.Add(-time.Hour)
+	h.access.note(q, false, nil)
+	h.reconcile(h.reconcileTarget, k)
+	if told := h.collector.targets[ref]; told.Permitted("a") || told.Suspend {
+		t.Errorf("told %+v, want one that may read nothing", told)
+	}
+	wantCondition(t, h.conditionsOf(k), "Ready", "False", "Forbidden", "a/other", "RoleBinding")
 }
 
 func TestFailingAttributesAreShown(t *testing.T) {

@@ -201,6 +201,22 @@ func TestRestartWithUnchangedContentWritesNothing(t *testing.T) {
 	})
 }
 
+func TestAnotherClusterIsAnotherPlace(t *testing.T) {
+	bubble(t, func(f *fixture) {
+		s := &fakeSink{}
+		f.synced(true, false, "")
+		f.pair("lake", s, Settings{})
+		s.set(func() { s.mark = sink.Mark{} }) // nothing is held of the other cluster
+		moved := f.inventory(1)
+		moved.Cluster = "other"
+		f.store.Update(func(tx *inventory.Tx) { tx.SetInventory(moved) })
+		synctest.Wait()
+		if got := s.saw(); got.marks != 2 || got.mark.Hash == "" {
+			t.Errorf("the mark was read %d times and is %+v, want it read again and written", got.marks, got.mark)
+		}
+	})
+}
+
 func TestSchemaChangeIsWrittenAgain(t *testing.T) {
 	bubble(t, func(f *fixture) {
 		s := &fakeSink{schema: "v1"}

@@ -92,7 +92,7 @@ func TestFailuresAreRetriedEverLater(t *testing.T) {
 		if len(at) < 15 || len(at) > 35 {
 			t.Errorf("%d attempts in an hour", len(at))
 		}
-		for i := 2; i < len(at); i++ {
+		for i := 1; i < len(at); i++ {
 			if gap := at[i] - at[i-1]; gap < 500*time.Millisecond || gap > maxBackoff {
 				t.Errorf("%v between two attempts", gap)
 			}
