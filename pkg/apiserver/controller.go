@@ -24,7 +24,7 @@ func (c *Config) controller(o *Options, store *inventory.Store) (*controller.Con
 		Client:      c.Generic.ClientConfig,
 		Store:       store,
 		ClusterName: o.ClusterName,
-		Openers:     o.sinks(),
+		Openers:     o.sinks(egressClient(c.Generic.ClientConfig.Host)),
 		LeaderElection: controller.LeaderElection{
 			Disabled:  !o.LeaderElect,
 			Namespace: o.leaseNamespace(),

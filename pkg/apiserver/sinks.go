@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"context"
+	"net/http"
 
 	kollectv1alpha1 "kollect.io/kollect/pkg/apis/kollect/v1alpha1"
 	"kollect.io/kollect/pkg/controller"
@@ -11,14 +12,20 @@ import (
 
 // sinks is the list of sinks: a type that is not in it is refused with a
 // condition that says so.
-func (o *Options) sinks() map[kollectv1alpha1.SinkType]controller.Opener {
+//
+// client is what they connect with.
+func (o *Options) sinks(client *http.Client) map[kollectv1alpha1.SinkType]controller.Opener {
+	openObjectStore := func(ctx context.Context, config controller.SinkConfig) (sink.SnapshotStore, error) {
+		return o.openObjectStore(ctx, config, client)
+	}
 	return map[kollectv1alpha1.SinkType]controller.Opener{
-		kollectv1alpha1.SinkObjectStore: controller.SnapshotStore(o.openObjectStore),
+		kollectv1alpha1.SinkObjectStore: controller.SnapshotStore(openObjectStore),
 	}
 }
 
-func (o *Options) openObjectStore(ctx context.Context, config controller.SinkConfig) (sink.SnapshotStore, error) {
+func (o *Options) openObjectStore(ctx context.Context, config controller.SinkConfig, client *http.Client) (sink.SnapshotStore, error) {
 	store, err := objectstore.Open(ctx, *config.Spec.ObjectStore, config.Secret, objectstore.Options{
+		Client:   client,
 		FileRoot: o.SinkFileRoot,
 		// The server's own identity is for administrators' sinks alone.
 		AmbientCredentials: config.Namespace == "",
