@@ -19,6 +19,9 @@ const (
 	KollectVersion = "v1alpha1"
 )
 
+// CertSecret is the Secret in which it keeps a certificate of its own.
+const CertSecret = "kollect-apiserver-certs"
+
 // kollectUser is who kollect-apiserver is to kube-apiserver: its certificate
 // says what the token of its service account says in a cluster.
 const kollectUser = "system:serviceaccount:" + Namespace + ":" + Service
@@ -40,6 +43,9 @@ type KollectOptions struct {
 	// SinkFileRoot is the folder that file:// sinks write to. Default: export in
 	// the control plane's folder.
 	SinkFileRoot string
+	// OwnCertificate has it make and keep its serving certificate, as it does in a
+	// cluster. What Config returns does not verify it then.
+	OwnCertificate bool
 	// Args are added to its flags; the last one of a name holds.
 	Args []string
 }
@@ -112,6 +118,9 @@ func (k *Kollect) Register(ctx context.Context) error {
 func (k *Kollect) Config() *rest.Config {
 	config := k.cp.Config()
 	config.Host = fmt.Sprintf("https://127.0.0.1:%d", k.port)
+	if k.opts.OwnCertificate {
+		config.CAData, config.CAFile, config.Insecure = nil, "", true
+	}
 	return config
 }
 
@@ -166,6 +175,9 @@ func (k *Kollect) command() *exec.Cmd {
 		"--cluster-name=" + k.opts.ClusterName,
 		"--sink-file-root=" + k.opts.SinkFileRoot,
 		"--leader-elect=true",
+	}
+	if k.opts.OwnCertificate {
+		args = append(args, "--cert-secret="+Namespace+"/"+CertSecret)
 	}
 	return exec.Command(k.opts.Binary, append(args, k.opts.Args...)...)
 }
