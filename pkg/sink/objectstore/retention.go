@@ -14,7 +14,7 @@ import (
 
 const (
 	// maxListed is above what any retention keeps: 10,000 newest, 8,784 hours and
-	// 3,660 days, with a manifest each. Of a longer list the rest has to wait; what
+	// 3,660 days, with a manifest each. Of a longer list the rest has to wait: what
 	// should be kept is kept whatever part of it is seen.
 	maxListed = 60_000
 	// maxRemoved bounds what one export spends on retention.
@@ -39,7 +39,8 @@ func (s *Store) retain(ctx context.Context, folder string, generation int64) {
 		objects[i].key = strings.TrimPrefix(objects[i].key, s.prefix+folder)
 	}
 	removed := 0
-	for _, key := range expired(objects, generation, *s.retention, s.minAge) {
+	seen := listing{objects: objects, truncated: len(objects) >= maxListed}
+	for _, key := range expired(seen, generation, *s.retention, s.minAge) {
 		if removed == maxRemoved || ctx.Err() != nil {
 			break
 		}
@@ -66,6 +67,12 @@ func (s *Store) due(folder string) bool {
 	return true
 }
 
+// listing is what is seen of a folder; truncated says that there may be more.
+type listing struct {
+	objects   []object
+	truncated bool
+}
+
 // exported is what a folder has of one generation.
 type exported struct {
 	generation     int64
@@ -73,34 +80,41 @@ type exported struct {
 	modified       time.Time
 }
 
+// complete reports whether the generation was exported as a whole. A manifest is
+// written last and removed first, so that where data may be out of sight it says
+// so alone.
+func (e *exported) complete(truncated bool) bool {
+	return e.manifest != "" && (e.data != "" || truncated)
+}
+
 // expired returns the keys, below the folder, of the objects to remove, in the
 // order in which to do so: a manifest goes before its data. It is given what is
 // in the folder and the generation that is current.
 //
 // Kept are the newest generations, the last of each hour and of each day as far
-// back as retention says, what is newer than current, and all that is younger
-// than minAge. Ages are taken by the destination's clock, whose newest
+// back as retention says, what is newer than current, and all that was current
+// less than minAge ago. Ages are taken by the destination's clock, whose newest
 // time is that of the export just made. Generations without data or manifest,
-// left by an export that did not end, are not kept for later.
-func expired(objects []object, current int64, retention kollectv1alpha1.Retention, minAge time.Duration) []string {
-	generations, rest, now := sortOut(objects)
+// left by an export that did not end, are not kept for later, unless the other
+// half may be out of sight.
+func expired(seen listing, current int64, retention kollectv1alpha1.Retention, minAge time.Duration) []string {
+	generations, rest, now := sortOut(seen.objects)
 	keep := map[int64]bool{}
 	hours, days := map[time.Time]bool{}, map[time.Time]bool{}
-	complete := 0
+	newer := 0                      // complete generations
 	for _, g := range generations { // newest first
-		if g.data == "" || g.manifest == "" || g.generation > current {
+		complete := g.complete(seen.truncated)
+		if !complete && !seen.truncated || g.generation > current {
 			continue
-		}
-		if complete++; complete <= max(int(retention.Keep), 1) {
-			keep[g.generation] = true
 		}
 		age := now.Sub(g.modified)
 		hour, day := g.modified.UTC().Truncate(time.Hour), g.modified.UTC().Truncate(24*time.Hour)
-		if age < time.Duration(retention.Hourly)*time.Hour && !hours[hour] {
-			hours[hour], keep[g.generation] = true, true
-		}
-		if age < time.Duration(retention.Daily)*24*time.Hour && !days[day] {
-			days[day], keep[g.generation] = true, true
+		keep[g.generation] = newer < max(int(retention.Keep), 1) ||
+			age < time.Duration(retention.Hourly)*time.Hour && !hours[hour] ||
+			age < time.Duration(retention.Daily)*24*time.Hour && !days[day]
+		if complete { // others take nobody's place
+			newer++
+			hours[hour], days[day] = true, true
 		}
 	}
 	var keys []string

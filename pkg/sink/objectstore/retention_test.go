@@ -1,6 +1,7 @@
 package objectstore
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
@@ -69,7 +70,7 @@ func TestExpired(t *testing.T) {
 				}
 			}
 			var got []string
-			for _, key := range expired(tc.objects, current, tc.retention, time.Hour) {
+			for _, key := range expired(listing{objects: tc.objects}, current, tc.retention, time.Hour) {
 				n, _, ok := generationOf(key)
 				if !ok {
 					t.Fatalf("removes %s", key)
@@ -91,7 +92,7 @@ func TestExpiredLeavesOthersAlone(t *testing.T) {
 		{".tmp-ABC", old}, {"_manifests/.tmp-DEF", old}, {".tmp-young", clock},
 	}
 	want := []string{".tmp-ABC", "_manifests/.tmp-DEF"}
-	if diff := cmp.Diff(want, expired(objects, 9, kollectv1alpha1.Retention{Keep: 1}, time.Hour)); diff != "" {
+	if diff := cmp.Diff(want, expired(listing{objects: objects}, 9, kollectv1alpha1.Retention{Keep: 1}, time.Hour)); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
 }
@@ -108,18 +109,36 @@ func TestExpiredOfAPart(t *testing.T) {
 		objects := generations(clock, append(ages, 0)...)
 		retention := kollectv1alpha1.Retention{Keep: int32(r.IntN(5)), Hourly: int32(r.IntN(20)), Daily: int32(r.IntN(10))}
 		current := int64(len(ages) + 1)
-		all := expired(objects, current, retention, time.Hour)
+		for i := 0; i < len(objects)-2; i += 2 * (1 + r.IntN(20)) { // exports that did not end
+			objects[i+1].key = "README.md"
+		}
+		all := expired(listing{objects: objects}, current, retention, time.Hour)
 		var part []object
 		for _, o := range objects {
-			if n, _, ok := generationOf(o.key); !ok || n == current || n%3 != 0 {
+			n, isManifest, ok := generationOf(o.key)
+			switch {
+			case !ok || n == current, n%4 > 1, n%4 == 1 && isManifest:
 				part = append(part, o)
 			}
 		}
-		for _, key := range expired(part, current, retention, time.Hour) {
+		for _, key := range expired(listing{part, true}, current, retention, time.Hour) {
 			if !slices.Contains(all, key) {
 				t.Fatalf("%s goes when a part is seen, and stays otherwise", key)
 			}
 		}
+	}
+}
+
+// Manifests come first in a list, so that one which is cut short has no data.
+func TestExpiredOfManifestsAlone(t *testing.T) {
+	var objects []object
+	for i := range 30 {
+		objects = append(objects, object{fmt.Sprintf("_manifests/%d.json", i+1), clock.Add(time.Duration(i-29) * 24 * time.Hour)})
+	}
+	retention := kollectv1alpha1.Retention{Keep: 1, Daily: 28}
+	want := []string{"_manifests/1.json", "_manifests/2.json"}
+	if diff := cmp.Diff(want, expired(listing{objects, true}, 30, retention, time.Hour)); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
 	}
 }
 
@@ -161,6 +180,45 @@ func TestRetentionRunsAfterExports(t *testing.T) {
 	content, err := d.Read(t.Context(), s.Snapshot().Inventory())
 	if err != nil || content.Generation != 6 {
 		t.Errorf("a reader sees %v, %v", content, err)
+	}
+}
+
+// cutList is a bucket that lists as many manifests as it may, of one a day.
+type cutList struct {
+	bucket
+	removed []string
+}
+
+func (b *cutList) list(_ context.Context, prefix string, limit int) ([]object, error) {
+	objects := make([]object, limit)
+	for i := range objects {
+		objects[i] = object{fmt.Sprintf("%s_manifests/%d.json", prefix, i+1), clock.Add(time.Duration(i-limit) * 24 * time.Hour)}
+	}
+	return objects, nil
+}
+
+func (b *cutList) remove(_ context.Context, key string) error {
+	b.removed = append(b.removed, key)
+	return nil
+}
+
+func TestRetentionOfAListThatIsCutKeepsWhatItShould(t *testing.T) {
+	d := inFolder(t, "ndjson")
+	d.spec.Retention = &kollectv1alpha1.Retention{Keep: 1, Daily: 3660}
+	store := d.Open(t).(*Store)
+	defer store.Close()
+	cut := &cutList{bucket: store.bucket}
+	store.bucket = cut
+	store.retain(t.Context(), folderName+"/", maxListed)
+	if len(cut.removed) != maxRemoved {
+		t.Errorf("%d objects removed, want %d", len(cut.removed), maxRemoved)
+	}
+	cut.removed = nil
+	store.retention.Daily = maxListed
+	store.retained = map[string]time.Time{}
+	store.retain(t.Context(), folderName+"/", maxListed)
+	if len(cut.removed) > 0 {
+		t.Errorf("%d objects removed of those to keep, such as %s", len(cut.removed), cut.removed[0])
 	}
 }
 
