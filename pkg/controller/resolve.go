@@ -71,8 +71,8 @@ func (r *resolver) invalidate() {
 // resolve returns the resource of a kind. The error is worth another try; the
 // problem is not, until the API server has other resources.
 func (r *resolver) resolve(ref kollectv1alpha1.ResourceReference) (*resolved, *problem, error) {
-	if refusesSecrets(ref.Group, ref.Kind) {
-		return nil, problemf(reasonSecretsRefused, "spec.resource: Secrets are not collected: choose another kind"), nil
+	if refused := refusal(ref.Group, ref.Kind); refused != nil {
+		return nil, refused, nil
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -105,12 +105,29 @@ func (r *resolver) resolve(ref kollectv1alpha1.ResourceReference) (*resolved, *p
 		namespaced: mapping.Scope.Name() == meta.RESTScopeNameNamespace,
 	}
 	if found.Group == "" && found.Resource.Resource == "secrets" {
-		return nil, problemf(reasonSecretsRefused, "spec.resource: Secrets are not collected: choose another kind"), nil
+		return nil, refusal("", "Secret"), nil
 	}
 	return found, nil, nil
 }
 
-func refusesSecrets(group, kind string) bool { return group == "" && kind == "Secret" }
+const (
+	reasonOwnAPIRefused = "OwnAPIRefused"
+	// ownGroup is the API group that this server serves.
+	ownGroup = "inventory.kollect.io"
+)
+
+// refusal returns why a kind is never collected, or nil. A row of a served row
+// would be served, and so be a row again, without end.
+func refusal(group, kind string) *problem {
+	switch {
+	case group == "" && kind == "Secret":
+		return problemf(reasonSecretsRefused, "spec.resource: Secrets are not collected: choose another kind")
+	case group == ownGroup:
+		return problemf(reasonOwnAPIRefused,
+			"spec.resource: group %s is what is made of the rows, and is not collected: choose a kind of another group", ownGroup)
+	}
+	return nil
+}
 
 func notFound(ref kollectv1alpha1.ResourceReference) *problem {
 	what := fmt.Sprintf("kind %s in group %q", ref.Kind, ref.Group)

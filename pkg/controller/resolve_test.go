@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	clienttesting "k8s.io/client-go/testing"
 
+	inventoryv1alpha1 "kollect.io/kollect/pkg/apis/inventory/v1alpha1"
 	kollectv1alpha1 "kollect.io/kollect/pkg/apis/kollect/v1alpha1"
 )
 
@@ -19,6 +20,9 @@ var gateways = &metav1.APIResourceList{GroupVersion: "example.com/v1", APIResour
 func TestResourcesAreFoundByDiscovery(t *testing.T) {
 	h := newHarness(t)
 	h.serve(gateways)
+	h.serve(&metav1.APIResourceList{GroupVersion: inventoryv1alpha1.SchemeGroupVersion.String(), APIResources: []metav1.APIResource{
+		{Name: "inventoryrows", Kind: "InventoryRow", Namespaced: true},
+	}})
 	for _, tc := range []struct {
 		name       string
 		ref        kollectv1alpha1.ResourceReference
@@ -33,6 +37,8 @@ func TestResourcesAreFoundByDiscovery(t *testing.T) {
 		{"of another version", kollectv1alpha1.ResourceReference{Group: "example.com", Version: "v2", Kind: "Gateway"}, "", false, "ResourceNotFound"},
 		{"of another group", kollectv1alpha1.ResourceReference{Kind: "Deployment"}, "", false, "ResourceNotFound"},
 		{"Secrets", kollectv1alpha1.ResourceReference{Kind: "Secret"}, "", false, "SecretsRefused"},
+		{"of the served group", kollectv1alpha1.ResourceReference{Group: inventoryv1alpha1.GroupName, Kind: "InventoryRow"}, "", false, "OwnAPIRefused"},
+		{"of the served group, in a version", kollectv1alpha1.ResourceReference{Group: inventoryv1alpha1.GroupName, Version: "v1alpha1", Kind: "InventoryRow"}, "", false, "OwnAPIRefused"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			found, problem, err := h.resolver.resolve(tc.ref)

@@ -56,6 +56,13 @@ spec: {resource: {kind: Secret}}}`,
 			condition: "Ready", status: "False", reason: "SecretsRefused", words: []string{"spec.resource", "choose another kind"},
 		},
 		{
+			name: "the server's own rows",
+			manifests: `{apiVersion: kollect.io/v1alpha1, kind: KollectProfile, metadata: {name: rows, namespace: a},
+spec: {resource: {group: inventory.kollect.io, kind: InventoryRow}}}`,
+			resource: "kollectprofiles", object: "rows",
+			condition: "Ready", status: "False", reason: "OwnAPIRefused", words: []string{"spec.resource", "choose a kind of another group"},
+		},
+		{
 			name: "a profile that does not exist",
 			manifests: `{apiVersion: kollect.io/v1alpha1, kind: KollectTarget, metadata: {name: no-profile, namespace: a, labels: {bad: "1"}},
 spec: {profileRef: {name: nowhere}}}`,
