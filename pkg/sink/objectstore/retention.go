@@ -78,6 +78,8 @@ type exported struct {
 	generation     int64
 	data, manifest string // keys
 	modified       time.Time
+	// replaced is when the next complete one took its place, or else modified.
+	replaced time.Time
 }
 
 // complete reports whether the generation was exported as a whole. A manifest is
@@ -93,18 +95,27 @@ func (e *exported) complete(truncated bool) bool {
 //
 // Kept are the newest generations, the last of each hour and of each day as far
 // back as retention says, what is newer than current, and all that was current
-// less than minAge ago. Ages are taken by the destination's clock, whose newest
-// time is that of the export just made. Generations without data or manifest,
-// left by an export that did not end, are not kept for later, unless the other
-// half may be out of sight.
+// less than minAge ago, however long it had been. Ages are taken by the
+// destination's clock, whose newest time is that of the export just made.
+// Generations without data or manifest, left by an export that did not end, are
+// not kept for later, unless the other half may be out of sight.
 func expired(seen listing, current int64, retention kollectv1alpha1.Retention, minAge time.Duration) []string {
 	generations, rest, now := sortOut(seen.objects)
 	keep := map[int64]bool{}
 	hours, days := map[time.Time]bool{}, map[time.Time]bool{}
-	newer := 0                      // complete generations
-	for _, g := range generations { // newest first
+	newer, replaced := 0, time.Time{} // complete ones, and when the last of them came
+	for _, g := range generations {   // newest first
 		complete := g.complete(seen.truncated)
-		if !complete && !seen.truncated || g.generation > current {
+		if !complete && !seen.truncated {
+			continue
+		}
+		if replaced.After(g.replaced) {
+			g.replaced = replaced
+		}
+		if complete {
+			replaced = g.modified
+		}
+		if g.generation > current {
 			continue
 		}
 		age := now.Sub(g.modified)
@@ -119,7 +130,7 @@ func expired(seen listing, current int64, retention kollectv1alpha1.Retention, m
 	}
 	var keys []string
 	for _, g := range slices.Backward(generations) {
-		if keep[g.generation] || g.generation >= current || now.Sub(g.modified) < minAge {
+		if keep[g.generation] || g.generation >= current || now.Sub(g.replaced) < minAge {
 			continue
 		}
 		for _, key := range []string{g.manifest, g.data} {
@@ -161,7 +172,7 @@ func sortOut(objects []object) (generations []*exported, rest []object, now time
 			g.data = o.key
 		}
 		if o.modified.After(g.modified) {
-			g.modified = o.modified
+			g.modified, g.replaced = o.modified, o.modified
 		}
 	}
 	slices.SortFunc(generations, func(a, b *exported) int { return cmp.Compare(b.generation, a.generation) })

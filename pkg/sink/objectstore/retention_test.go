@@ -45,8 +45,9 @@ func TestExpired(t *testing.T) {
 	}{
 		"the newest":             {generations(clock, hours(9, 8, 7, 6, 5, 0)...), kollectv1alpha1.Retention{Keep: 3}, "1 2 3"},
 		"fewer than to keep":     {generations(clock, hours(9, 8, 0)...), kollectv1alpha1.Retention{Keep: 10}, ""},
-		"none to keep means one": {generations(clock, hours(9, 8, 0)...), kollectv1alpha1.Retention{}, "1 2"},
-		"the young":              {generations(clock, hours(9, 0.9, 0.5, 0)...), kollectv1alpha1.Retention{Keep: 1}, "1"},
+		"none to keep means one": {generations(clock, hours(9, 8, 7, 0)...), kollectv1alpha1.Retention{}, "1 2"},
+		"the young":              {generations(clock, hours(9, 1.2, 0.5, 0)...), kollectv1alpha1.Retention{Keep: 1}, "1"},
+		"current a moment ago":   {generations(clock, hours(150, 120, 0)...), kollectv1alpha1.Retention{Keep: 1}, "1"},
 		"the last of each hour": {
 			// 18:03 18:33 19:03 19:33 20:03 20:33, and now
 			generations(clock, hours(4.5, 4, 3.5, 3, 2.5, 2, 0)...), kollectv1alpha1.Retention{Keep: 1, Hourly: 4}, "1 2 3 5",
@@ -147,11 +148,12 @@ func TestRetentionRunsAfterExports(t *testing.T) {
 	d := inFolder(t, "ndjson")
 	d.spec.Retention = &kollectv1alpha1.Retention{Keep: 2}
 	now := exportTime
-	store, err := Open(t.Context(), d.spec, nil, Options{FileRoot: d.root, MinAge: time.Nanosecond, Now: func() time.Time { return now }})
+	store, err := Open(t.Context(), d.spec, nil, Options{FileRoot: d.root, Now: func() time.Time { return now }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer store.Close()
+	store.minAge = 0
 	s := sinktest.NewSample(inventory.Ref{Namespace: "team-a", Name: "apps"})
 	for generation := int64(1); generation <= 6; generation++ {
 		now = now.Add(time.Minute)

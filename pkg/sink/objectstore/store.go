@@ -30,8 +30,8 @@ type Options struct {
 	// bound which addresses may be dialled. Ambient credentials are obtained
 	// without it. It must not follow redirects to where it may not connect.
 	Client *http.Client
-	// MinAge is how old a generation must be for retention to remove it: longer
-	// than anybody reads one. Default: one hour.
+	// MinAge is how long ago a newer generation must have taken the place of one
+	// for retention to remove it: longer than anybody reads one. Default: one hour.
 	MinAge time.Duration
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
