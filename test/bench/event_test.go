@@ -26,15 +26,18 @@ import (
 
 const (
 	fewRows     = 10_000
-	events      = 20_000
 	manyTargets = 10_000
+	rounds      = 20
+	roundEvents = 5_000
 )
 
 // BenchmarkEvent measures, in this process and without a cluster, what one
 // changed object costs from its decoded event to the new snapshot: routing,
 // extraction of five attributes, the store, the content hash. Events come one
 // at a time, the next when the snapshot of the last is there; the cost is that
-// of the median event, so that pauses of a shared machine do not count.
+// of the median event, so that pauses of a shared machine do not count. The
+// compared stores take turns of 5,000 events, so that all meet the same
+// neighbours and the same garbage collector.
 //
 // x-1m-to-10k is the cost at 1,000,000 rows (BENCH_EVENT_ROWS) divided by that
 // at 10,000. x-10k-targets is the cost at 10,000 rows beside 10,000 targets of
@@ -47,21 +50,31 @@ func BenchmarkEvent(b *testing.B) {
 			b.Fatalf("BENCH_EVENT_ROWS is %q; give a number from %d on", set, fewRows)
 		}
 	}
-	var few, beside, many time.Duration
+	few, beside, many := collecting(b, fewRows, 0), collecting(b, fewRows, manyTargets), collecting(b, rows, 0)
 	for b.Loop() {
-		few += eventCost(b, fewRows, 0)
-		beside += eventCost(b, fewRows, manyTargets)
-		many += eventCost(b, rows, 0)
+		for range rounds {
+			few.change(b)
+			beside.change(b)
+			many.change(b)
+		}
 	}
-	b.ReportMetric(float64(many)/float64(few), "x-1m-to-10k")
-	b.ReportMetric(float64(beside)/float64(few), "x-10k-targets")
-	b.ReportMetric(float64(many)/float64(b.N), "ns/event")
+	cost := float64(few.median())
+	b.ReportMetric(float64(many.median())/cost, "x-1m-to-10k")
+	b.ReportMetric(float64(beside.median())/cost, "x-10k-targets")
+	b.ReportMetric(float64(many.median()), "ns/event")
 	b.ReportMetric(0, "ns/op")
 }
 
-// eventCost returns the time of the median event with so many rows in an
-// inventory, and so many targets beside its own.
-func eventCost(b *testing.B, rows, others int) time.Duration {
+// collected is a store that a collector keeps, and what its events took.
+type collected struct {
+	source *syntheticSource
+	store  *inventory.Store
+	took   []time.Duration
+}
+
+// collecting returns a store with so many rows in an inventory, and so many
+// targets beside its own. It is kept until the benchmark ends.
+func collecting(b *testing.B, rows, others int) *collected {
 	b.Helper()
 	ctx, cancel := context.WithCancel(b.Context())
 	source := &syntheticSource{rows: rows, events: make(chan watch.Event)}
@@ -87,14 +100,14 @@ func eventCost(b *testing.B, rows, others int) time.Duration {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- collector.Run(ctx) }()
-	defer func() {
+	b.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {
 			b.Error(err)
 		}
-	}()
+	})
 	awaitRows(b, store, rows)
-	return source.change(b, store)
+	return &collected{source: source, store: store}
 }
 
 func awaitRows(b *testing.B, store *inventory.Store, rows int) {
@@ -198,19 +211,23 @@ func (s *syntheticSource) object(i, changed int) *unstructured.Unstructured {
 	return &unstructured.Unstructured{Object: object}
 }
 
-// change sends events, spread over all rows, one by one.
-func (s *syntheticSource) change(b *testing.B, store *inventory.Store) time.Duration {
+// change sends a round of events, spread over all rows, one by one.
+func (c *collected) change(b *testing.B) {
 	b.Helper()
-	took := make([]time.Duration, 0, events)
-	for n := 1; n <= events; n++ {
-		event := watch.Event{Type: watch.Modified, Object: s.object(n*7919%s.rows, n)}
-		cursor, err := store.Follow(store.State().Version)
+	for range roundEvents {
+		n := len(c.took) + 1
+		event := watch.Event{Type: watch.Modified, Object: c.source.object(n*7919%c.source.rows, n)}
+		cursor, err := c.store.Follow(c.store.State().Version)
 		must(b, err)
 		began := time.Now()
-		s.events <- event
+		c.source.events <- event
 		<-cursor.Ready()
-		took = append(took, time.Since(began))
+		c.took = append(c.took, time.Since(began))
 	}
-	slices.Sort(took)
-	return took[len(took)/2]
+}
+
+// median is the time of the median event.
+func (c *collected) median() time.Duration {
+	sorted := slices.Sorted(slices.Values(c.took))
+	return sorted[len(sorted)/2]
 }
