@@ -2,18 +2,14 @@ package objectstore
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"strconv"
 
 	"cloud.google.com/go/storage"
 	"gocloud.dev/blob"
 	"gocloud.dev/blob/gcsblob"
 	"gocloud.dev/gcp"
-	"golang.org/x/oauth2"
-	"golang.org/x/oauth2/google"
 	"google.golang.org/api/option"
 )
 
@@ -70,17 +66,11 @@ func gcsClient(ctx context.Context, p *place, secret map[string][]byte, options 
 		return gcp.NewAnonymousHTTPClient(transport), nil
 	}
 	if key := lookUp(secret, "serviceAccount", "GOOGLE_APPLICATION_CREDENTIALS_JSON"); key != "" {
-		var kind struct{ Type string }
-		if err := json.Unmarshal([]byte(key), &kind); err != nil || kind.Type != "service_account" {
-			return nil, errSecret(gcsNeeds)
-		}
-		// The token is fetched from an address in the key: by the same transport.
-		ctx = context.WithValue(context.WithoutCancel(ctx), oauth2.HTTPClient, &http.Client{Transport: transport})
-		creds, err := google.CredentialsFromJSONWithType(ctx, []byte(key), google.ServiceAccount, gcsScope)
+		tokens, err := serviceAccountTokens(ctx, p, key, transport)
 		if err != nil {
-			return nil, errSecret(gcsNeeds)
+			return nil, err
 		}
-		return gcp.NewHTTPClient(transport, creds.TokenSource)
+		return gcp.NewHTTPClient(transport, tokens)
 	}
 	if secret != nil {
 		return nil, errSecret(gcsNeeds)
@@ -92,5 +82,5 @@ func gcsClient(ctx context.Context, p *place, secret map[string][]byte, options 
 	if err != nil {
 		return nil, fmt.Errorf("find the server's own Google credentials: %w", err)
 	}
-	return gcp.NewHTTPClient(transport, creds.TokenSource)
+	return gcp.NewHTTPClient(transport, quietTokens{creds.TokenSource})
 }
