@@ -11,7 +11,7 @@ help: ## this list
 	@echo
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo 'It needs Go and git; make test also a C compiler. Needed programs of Kubernetes are'
+	@echo 'It needs Go and git; make test also g++. Needed programs of Kubernetes are'
 	@echo 'built once into _bin (some minutes), unless they are on PATH or in KUBEBUILDER_ASSETS.'
 
 demo: _bin/dev ## start a control plane, fill it with samples and show what Kollect makes of them

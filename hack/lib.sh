@@ -19,13 +19,28 @@ need_go() {
   fi
 }
 
-# need_cc: the race detector needs cgo, and so a C compiler with its headers.
+# need_cc: the race detector needs cgo, and so a C compiler with its headers;
+# DuckDB, which reads what was exported, is linked with the library of C++.
 need_cc() {
-  local cc
+  local cc library=stdc++
   cc="$(go env CC)"
-  if ! echo '#include <stdlib.h>' | ${cc} -E - >/dev/null 2>&1; then
-    install_packages "a C compiler (${cc}, for the race detector)" gcc libc6-dev
+  if [[ "$(uname)" == Darwin ]]; then
+    library=c++
   fi
+  if ! links "${cc}" "-l${library}"; then
+    install_packages "a C compiler with the library of C++ (${cc}, for the race detector and DuckDB)" g++ libc6-dev
+  fi
+}
+
+# links CC FLAG...: whether the compiler makes a program.
+links() {
+  local cc="$1" folder status=0
+  shift
+  folder="$(mktemp -d)"
+  printf '#include <stdlib.h>\nint main(void) { return EXIT_SUCCESS; }\n' >"${folder}/main.c"
+  ${cc} -o "${folder}/main" "${folder}/main.c" "$@" >/dev/null 2>&1 || status=1
+  rm -rf "${folder}"
+  return "${status}"
 }
 
 install_packages() {
