@@ -62,6 +62,11 @@ func TestExpressionsEndAtTheirLimit(t *testing.T) {
 		`object.big.find("(" + object.big + ")")`,
 		`object.big.findAll("` + strings.Repeat("(a|b){90}", 20) + `").size()`,
 		`quantity(object.big.replace("a", "9"))`,
+		`quantity("1e-999999999")`,
+		`quantity("1E+999999999").isGreaterThan(quantity("1"))`,
+		`object.list.all(x, quantity("1.5e999999999").compareTo(quantity(x.replace("item", ""))) != 0)`,
+		`isQuantity("9223372036854775808e-2147483648")`,
+		`quantity("1e99999999999999999999")`,
 		// Large steps in a loop.
 		`object.list.all(x, object == object)`,
 		`object.list.all(x, object != [object])`,
@@ -109,6 +114,8 @@ func TestUsualExpressionsStayWithinTheirLimit(t *testing.T) {
 		`object.list.sort()[0]`,
 		`object.list.join(",").size()`,
 		`object.list.exists(x, x == "item19999")`,
+		`object.list.all(x, quantity(x.replace("item", "") + "e3").isLessThan(quantity("1e9")))`,
+		`quantity("1e-30").isLessThan(quantity("1e30"))`,
 	} {
 		if _, err := extractOne(t, celAttribute(expression, "json"), object); err != nil {
 			t.Errorf("%s: %v", expression, err)

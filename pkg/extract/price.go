@@ -2,6 +2,7 @@ package extract
 
 import (
 	"math/bits"
+	"strconv"
 	"strings"
 
 	"github.com/google/cel-go/common/operators"
@@ -119,7 +120,10 @@ func (p price) of(args []ref.Val, limit int) int {
 		n, _ := first.(types.Int)
 		return 1 + int(max(0, min(n, types.Int(limit+1))))
 	case perDigit:
-		n := length(first) / textPerCost
+		n := digits(first) / textPerCost
+		if n > limit {
+			return limit + 1
+		}
 		return 1 + n + n*n
 	case perZone:
 		return 1 + zoneCost*(len(args)-1)
@@ -148,6 +152,17 @@ func length(v ref.Val) int {
 		return len(v)
 	}
 	return 0
+}
+
+// digits is about how many digits the quantity that v is may be computed with:
+// those it is written with, and as many as its exponent says.
+func digits(v ref.Val) int {
+	s, _ := v.(types.String)
+	exponent := int64(0)
+	if i := strings.LastIndexAny(string(s), "eE"); i >= 0 {
+		exponent, _ = strconv.ParseInt(string(s[i+1:]), 10, 32) // 0 if none, the largest if larger
+	}
+	return len(s) + int(max(exponent, -exponent))
 }
 
 func textCost(args []ref.Val) int {
