@@ -57,25 +57,35 @@ install_packages() {
   exit 1
 }
 
-# modules prints the folder of each Go module of the checkout, the product's first.
+# modules prints the folder of each Go module of the checkout, the product's
+# first. It fails if git can't tell, or knows of none.
 modules() {
-  git ls-files --cached --others --exclude-standard -- go.mod '*/go.mod' |
-    sed -e 's|/go.mod$||' -e 's|^go.mod$|.|' | sort
+  local files
+  files="$(git ls-files --cached --others --exclude-standard -- go.mod '*/go.mod')" || return 1
+  if [[ -z "${files}" ]]; then
+    echo "git lists no go.mod here" >&2
+    return 1
+  fi
+  sed -e 's|/go.mod$||' -e 's|^go.mod$|.|' <<<"${files}" | sort
 }
 
-# has FOLDER PATTERN...: whether the module in the folder has such files of its own.
+# has FOLDER PATTERN...: whether the module in the folder has such files of its
+# own. If git can't tell, it is taken to have them, so that whoever asks goes on
+# to look at them.
 has() {
-  local dir="$1" nested
+  local dir="$1" dirs nested files
   shift
   local exclude=()
-  while read -r nested; do
+  dirs="$(modules)" || return 0
+  for nested in ${dirs}; do
     if [[ "${nested}" != "${dir}" && ("${dir}" == . || "${nested}" == "${dir}"/*) ]]; then
       exclude+=(":(exclude)${nested}")
     fi
-  done < <(modules)
+  done
   local pattern patterns=()
   for pattern in "$@"; do
     patterns+=("${dir}/${pattern}")
   done
-  [[ -n "$(git ls-files --cached --others --exclude-standard -- "${patterns[@]}" "${exclude[@]}" | head -n 1)" ]]
+  files="$(git ls-files --cached --others --exclude-standard -- "${patterns[@]}" "${exclude[@]}")" || return 0
+  [[ -n "${files}" ]]
 }

@@ -12,13 +12,15 @@ need git git
 need_cc
 export CGO_ENABLED=1
 
+dirs="$(modules)" || exit 1
+
 # Before the tests, which would hold back what it prints until they end.
 mkdir -p _bin
 go build -o _bin/dev ./hack/dev
 _bin/dev binaries
 
 status=0
-for dir in $(modules); do
+for dir in ${dirs}; do
   if has "${dir}" '*_test.go'; then
     go -C "${dir}" test -race -count=1 "$@" ./... | { grep -v --line-buffered '\[no test files\]' || true; } || status=1
   fi

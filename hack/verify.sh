@@ -31,8 +31,9 @@ tool() { go tool -modfile="${ROOT}/hack/tools/go.mod" "$@"; }
 
 # in_modules COMMAND...: runs it in each module that has Go files.
 in_modules() {
-  local dir status=0
-  for dir in $(modules); do
+  local dir dirs status=0
+  dirs="$(modules)" || return 1
+  for dir in ${dirs}; do
     if has "${dir}" '*.go'; then
       (cd "${dir}" && "$@") || status=1
     fi
@@ -43,14 +44,14 @@ in_modules() {
 # written_staticcheck leaves out what the generators of Kubernetes wrote.
 written_staticcheck() {
   local packages
-  packages="$(go list ./... | grep -v '/pkg/generated/')"
+  packages="$(go list ./... | grep -v '/pkg/generated/')" || return 1
   # shellcheck disable=SC2086
   tool staticcheck ${packages}
 }
 
 check_gofmt() {
   local unformatted
-  unformatted="$(git ls-files -z --cached --others --exclude-standard -- '*.go' | existing | xargs -0 "$(go env GOROOT)/bin/gofmt" -l)"
+  unformatted="$(git ls-files -z --cached --others --exclude-standard -- '*.go' | existing | xargs -0 "$(go env GOROOT)/bin/gofmt" -l)" || return 1
   if [[ -n "${unformatted}" ]]; then
     printf 'run gofmt -w on\n%s\n' "${unformatted}"
     return 1
@@ -58,18 +59,22 @@ check_gofmt() {
 }
 
 # existing passes on the paths that are there: git lists what was just deleted.
+# It fails if there are none.
 existing() {
-  local path
+  local path some=1
   while IFS= read -r -d '' path; do
     if [[ -e "${path}" ]]; then
       printf '%s\0' "${path}"
+      some=0
     fi
   done
+  return "${some}"
 }
 
 check_tidy() {
-  local dir status=0
-  for dir in $(modules); do
+  local dir dirs status=0
+  dirs="$(modules)" || return 1
+  for dir in ${dirs}; do
     if ! go -C "${dir}" mod tidy -diff; then
       echo "run go -C ${dir} mod tidy"
       status=1

@@ -67,3 +67,32 @@ func TestNeedCCWantsTheLibraryOfCPlusPlus(t *testing.T) {
 		t.Errorf("with the library: succeeded %v, %q", ok, out)
 	}
 }
+
+// A check that has nothing to check is not one that passed.
+func TestScriptsFailWithoutModules(t *testing.T) {
+	for name, git := range map[string]string{"git fails": "exit 128", "git lists nothing": "exit 0"} {
+		s := newScripts(t, map[string]string{
+			"git": git,
+			// Builds a program that does nothing; all else that it is asked succeeds.
+			"go": `case "$*" in
+"env CC") echo compiler;;
+build*) printf '#!/bin/sh\n' >"$3" && chmod +x "$3";;
+esac`,
+			"compiler": "exit 0",
+		})
+		t.Run(name, func(t *testing.T) {
+			if out, ok := s.run(t, "hack/test.sh"); ok {
+				t.Errorf("test.sh succeeded:\n%s", out)
+			}
+			out, ok := s.run(t, "hack/verify.sh")
+			if ok {
+				t.Errorf("verify.sh succeeded:\n%s", out)
+			}
+			for _, check := range []string{"gofmt", "go mod tidy", "go vet", "staticcheck", "logcheck"} {
+				if !strings.Contains(out, check+": FAILED") {
+					t.Errorf("verify.sh: %s did not fail:\n%s", check, out)
+				}
+			}
+		})
+	}
+}
