@@ -37,6 +37,15 @@ func (x index) get(namespace, name string) *record {
 	return nil
 }
 
+// forgetVersions makes the versions unknown of the records that were not listed.
+func (p *partition) forgetVersions(listed map[*record]struct{}) {
+	for _, rec := range p.records {
+		if _, ok := listed[rec]; !ok {
+			rec.version = 0
+		}
+	}
+}
+
 // first returns the record's first row, or nil.
 func (rec *record) first() *inventory.Row {
 	for _, e := range rec.entries {

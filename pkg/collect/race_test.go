@@ -262,3 +262,65 @@ func TestRowsOfARemovedTargetDoNotComeBack(t *testing.T) {
 		t.Errorf("entries of w: got %d, want 1", n)
 	}
 }
+
+func TestRelistDropsNothingThatItDidNotLookFor(t *testing.T) {
+	suspended := widgetTarget("t")
+	suspended.Suspend = true
+	excluded := widgetTarget("t")
+	excluded.Namespaces.Exclude = []string{"ns"}
+	other := widgetTarget("t")
+	other.Names = []string{"other"}
+	other.Revision = "0"
+	for _, tc := range []struct {
+		name    string
+		blind   Target // as it is while the list is decoded
+		before  bool   // the row is from before the list, else from a backfill beside it
+		version string // of the list
+		object  string // its version after the list
+	}{
+		{"a target that goes on", suspended, true, "20", "5"},
+		{"a target that goes on after lost history", suspended, true, "3", "2"},
+		{"a namespace that joins", excluded, false, "20", "5"},
+		{"a target that changes", other, false, "20", "5"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := newBench(t, "t")
+			b.listBegan()
+			var first []any
+			if tc.before {
+				first = b.evaluate(widget("w", "u", "5", "x"))
+			}
+			b.relist("10", first)
+			b.resource.collector.SetTarget(tc.blind)
+			b.drain()
+			b.listBegan()
+			if found := b.evaluate(widget("w", "u", tc.object, "x"))[0].(*extracted).found; len(found) > 0 {
+				t.Fatal("the list looks for the object")
+			}
+			b.resource.collector.SetTarget(widgetTarget("t"))
+			b.drain()
+			if !tc.before {
+				b.backfilled(widget("w", "u", "5", "x"))
+			}
+			b.relist(tc.version, nil)
+			b.want("t", row("w", "u", "x"))
+			b.backfilled(widget("w", "u", tc.object, "x"))
+			b.want("t", row("w", "u", "x"))
+			b.listBegan()
+			b.relist("30", nil)
+			b.want("t")
+		})
+	}
+}
+
+// backfilled makes the backfill that is wanted.
+func (b *bench) backfilled(objects ...*unstructured.Unstructured) {
+	b.Helper()
+	f := b.beginBackfill()
+	if err := f.apply(b.page(f, objects...)); err != nil {
+		b.Fatal(err)
+	}
+	if err := b.endBackfill(f, nil); err != nil {
+		b.Fatal(err)
+	}
+}

@@ -110,11 +110,17 @@ func (r *resource) Replace(list []any, version string) error {
 		}
 	}
 	g.fill = false
+	lost := number < r.version
 	for _, p := range r.index {
 		g.filter(p, func(rec *record, e entry) bool {
 			_, ok := listed[rec]
-			return ok || ahead(rec) || e.spec.member.frozen
+			// Nobody may have looked for the rows of a member that is not as it
+			// was when the list began: they stay until all are listed for it.
+			return ok || ahead(rec) || e.spec.member.frozen || e.spec.member.latest > r.began
 		})
+		if lost {
+			p.forgetVersions(listed)
+		}
 	}
 	r.listed(number)
 	r.flush(&g.change, r.members)
