@@ -83,15 +83,15 @@ func (s *store[T]) stateOf(ctx context.Context, p *page) (*inventory.State, erro
 	switch {
 	case err == nil:
 		return state, nil
+	case p.from != "": // a token of another replica too, whose clock may be ahead
+		return nil, p.expired()
 	case stderrors.Is(err, inventory.ErrFuture):
 		return nil, tooLarge(p.version, s.store.State().Version)
-	case p.from == "":
-		return nil, errors.NewResourceExpired(listExpired)
 	}
-	return nil, p.expired()
+	return nil, errors.NewResourceExpired(listExpired)
 }
 
-// expired returns the error of a token whose state is gone. It has a token with
+// expired returns the error of a token whose state is not here. It has a token with
 // which the client can go on in the newest state.
 func (p *page) expired() error {
 	token, err := storage.EncodeContinue("/"+p.from, p.prefix, -1)

@@ -182,6 +182,26 @@ func TestContinueOfAStateThatIsGone(t *testing.T) {
 	}
 }
 
+func TestContinueOfAnotherReplica(t *testing.T) {
+	here, storages := newStorage(t, inventory.Options{})
+	addInventory(here, apps, 10)
+	there, others := newStorage(t, inventory.Options{})
+	addInventory(there, apps, 10)
+	for i := 0; there.State().Version <= here.State().Version; i++ {
+		change(there, newRow(apps, i%10, version(uint64(i))))
+	}
+	rows, ctx := storages["inventoryrows"], in(t, "team-a")
+	first := mustList(t, ctx, others["inventoryrows"], options{Limit: 3})
+	_, err := rows.(rest.Lister).List(ctx, &options{Limit: 3, Continue: first.Continue})
+	if !errors.IsResourceExpired(err) {
+		t.Fatalf("a token ahead of this replica: got %v, want expired", err)
+	}
+	token := err.(errors.APIStatus).Status().ListMeta.Continue
+	if got := len(keysOf(mustList(t, ctx, rows, options{Continue: token}))); got != 7 {
+		t.Errorf("going on in the newest state: got %d rows, want 7", got)
+	}
+}
+
 func TestContinueWithAVersion(t *testing.T) {
 	s, storages := newStorage(t, inventory.Options{})
 	addInventory(s, apps, 10)
