@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -75,6 +77,18 @@ type verdict struct {
 	denied    []string // namespaces, in the order in which they were given
 	unknown   []string
 	err       error // why they are
+}
+
+// permittedOr returns what is permitted: what is known to be, and of what is not
+// known that which was before.
+func (v *verdict) permittedOr(before []string) map[string]bool {
+	permitted := maps.Clone(v.permitted)
+	for _, namespace := range v.unknown {
+		if slices.Contains(before, namespace) {
+			permitted[namespace] = true
+		}
+	}
+	return permitted
 }
 
 // judge returns what a service account may read of a resource in the namespaces,

@@ -35,8 +35,11 @@ type target struct {
 	applied  *collect.Target // what the collector was told last, or nil
 	digest   string          // of applied
 	resource string
-	// permissions are the namespaces that applied permits, if it is bounded.
+	// permissions are the namespaces that applied permits, if it is bounded: of
+	// what is of account.
 	permissions []string
+	account     key
+	of          *resolved // nil unless it is bounded
 	// problem says why the target is not collected as it says.
 	problem *problem
 	// partly is a problem with some of what the target selects.
@@ -102,8 +105,9 @@ func (c *Controller) reconcileTarget(_ context.Context, k key) error {
 	if before == nil {
 		before = &target{}
 	}
-	next := &target{uid: string(o.meta.UID), applied: before.applied, digest: before.digest, resource: before.resource, permissions: before.permissions}
-	plan, problem := c.plan(o, next)
+	next := *before
+	next.uid, next.partly = string(o.meta.UID), nil
+	plan, problem := c.plan(o, &next)
 	next.problem = problem
 	switch {
 	case problem == nil:
@@ -111,17 +115,33 @@ func (c *Controller) reconcileTarget(_ context.Context, k key) error {
 	case before.applied != nil && problem.reason == reasonAccessUnknown:
 		// What was permitted stands until it is known to be otherwise.
 	case before.applied != nil:
-		held := *before.applied
-		held.Suspend, held.SuspendReason = true, problem.message
-		next.apply(c.collector, &held)
+		c.hold(k, &next)
 	default:
 		c.store.Update(func(tx *inventory.Tx) {
 			tx.SetTargetState(ref, inventory.TargetState{Message: clip(problem.message)})
 		})
 	}
-	c.targets.set(k, next)
+	c.targets.set(k, &next)
 	c.targetStatusQueue.Add(k)
 	return nil
+}
+
+// hold suspends what the collector was told last, because of the target's
+// problem. What the service account may not read any more is dropped all the same.
+func (c *Controller) hold(k key, t *target) {
+	held := *t.applied
+	held.Suspend, held.SuspendReason = true, t.problem.message
+	if t.of != nil {
+		v := c.access.judge(k, t.account, t.of, t.permissions)
+		t.permit(&held, v.permittedOr(t.permissions))
+	}
+	t.apply(c.collector, &held)
+}
+
+// permit bounds a plan by the namespaces.
+func (t *target) permit(plan *collect.Target, permitted map[string]bool) {
+	plan.Permitted = func(namespace string) bool { return permitted[namespace] }
+	t.permissions = slices.Sorted(maps.Keys(permitted))
 }
 
 // apply tells the collector, if it is anything new.
@@ -203,8 +223,8 @@ func (c *Controller) permit(o targetObject, r *resolved, selection *namespaceSel
 		}
 		return problemf(reasonAccessUnknown, "spec.serviceAccountName: whether %s may read %s is being asked", account, r)
 	}
-	plan.Permitted = func(namespace string) bool { return v.permitted[namespace] }
-	next.permissions = slices.Sorted(maps.Keys(v.permitted))
+	next.account, next.of = account, r
+	next.permit(plan, v.permitted)
 	next.partly = denial(account, r, v, len(namespaces))
 	return nil
 }

@@ -1,0 +1,109 @@
+package controller
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	kollectv1alpha1 "kollect.io/kollect/pkg/apis/kollect/v1alpha1"
+	"kollect.io/kollect/pkg/collect"
+	"kollect.io/kollect/pkg/inventory"
+)
+
+// bounded is a target of ConfigMaps in the namespaces, with those it may read.
+type bounded struct {
+	*harness
+	object *kollectv1alpha1.KollectTarget
+}
+
+func newBounded(t *testing.T, kind string, namespaces ...string) *bounded {
+	t.Helper()
+	b := &bounded{object: &kollectv1alpha1.KollectTarget{
+		ObjectMeta: named("a", "bounded"),
+		Spec: kollectv1alpha1.TargetSpec{
+			ProfileRef: kollectv1alpha1.ProfileReference{Kind: "KollectClusterProfile", Name: "profile"},
+			Namespaces: &kollectv1alpha1.NamespaceSelection{Names: namespaces},
+		},
+	}}
+	b.harness = newHarness(t, clusterProfile("profile", kind), b.object)
+	b.reconcile(b.reconcileProfile, key{Name: "profile"})
+	b.reconciled()
+	return b
+}
+
+func (b *bounded) reconciled() {
+	b.Helper()
+	b.reconcile(b.reconcileTarget, keyOf(&b.object.ObjectMeta))
+}
+
+// change changes the target's spec.
+func (b *bounded) change(change func(*kollectv1alpha1.TargetSpec)) {
+	b.Helper()
+	b.object = b.object.DeepCopy()
+	b.object.Generation++
+	change(&b.object.Spec)
+	b.see(b.object)
+	b.reconciled()
+}
+
+// answer answers what the account may read in the namespaces, for good.
+func (b *bounded) answer(account, resource string, allowed bool, namespaces ...string) {
+	b.Helper()
+	for _, namespace := range namespaces {
+		q := question{account: key{"a", account}, version: "v1", resource: resource, namespace: namespace}
+		b.access.note(q, allowed, nil)
+		if known := b.access.answers[q]; known != nil && !allowed {
+			known.denied = known.denied.Add(-time.Hour)
+			b.access.note(q, allowed, nil)
+		}
+	}
+	b.reconciled()
+}
+
+func (b *bounded) told() (collect.Target, bool) {
+	told, ok := b.collector.targets[inventory.TargetRef(keyOf(&b.object.ObjectMeta))]
+	return told, ok
+}
+
+// wantPermitted checks which of the namespaces the collector is to collect from.
+func (b *bounded) wantPermitted(suspended bool, want ...string) {
+	b.Helper()
+	told, ok := b.told()
+	if !ok {
+		b.Fatalf("the collector was told nothing, want a target of %v", want)
+	}
+	var got []string
+	for _, namespace := range []string{"", "x", "y", "z"} {
+		if told.Permitted(namespace) {
+			got = append(got, namespace)
+		}
+	}
+	if !slices.Equal(got, want) || told.Suspend != suspended {
+		b.Errorf("permitted in %q, suspended: %v; want %q, %v", got, told.Suspend, want, suspended)
+	}
+}
+
+func TestABrokenTargetLosesWhatItMayNotReadAnyMore(t *testing.T) {
+	for name, breaks := range map[string]func(*kollectv1alpha1.TargetSpec){
+		"no profile": func(s *kollectv1alpha1.TargetSpec) { s.ProfileRef.Name = "nowhere" },
+		"selector": func(s *kollectv1alpha1.TargetSpec) {
+			s.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"a b": "c"}}
+		},
+		"match":                       func(s *kollectv1alpha1.TargetSpec) { s.Match = "object." },
+		"match, with another account": func(s *kollectv1alpha1.TargetSpec) { s.Match, s.ServiceAccountName = "object.", "other" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBounded(t, "ConfigMap", "x", "y")
+			b.answer("default", "configmaps", true, "x", "y")
+			b.wantPermitted(false, "x", "y")
+			b.change(breaks)
+			b.wantPermitted(true, "x", "y")
+			b.answer("default", "configmaps", false, "y")
+			b.wantPermitted(true, "x")
+			b.answer("default", "configmaps", false, "x")
+			b.wantPermitted(true)
+		})
+	}
+}
