@@ -107,3 +107,11 @@ func TestABrokenTargetLosesWhatItMayNotReadAnyMore(t *testing.T) {
 		})
 	}
 }
+
+func TestARevokedRightToAResourceWithoutNamespacesIsTold(t *testing.T) {
+	b := newBounded(t, "Node")
+	b.answer("default", "nodes", true, "")
+	b.wantPermitted(false, "")
+	b.answer("default", "nodes", false, "")
+	b.wantPermitted(false)
+}

@@ -147,7 +147,7 @@ func (t *target) permit(plan *collect.Target, permitted map[string]bool) {
 // apply tells the collector, if it is anything new.
 func (t *target) apply(collector collector, plan *collect.Target) {
 	digest := fmt.Sprint(plan.Resource, plan.Namespaced, plan.Revision, plan.Namespaces, plan.Columns, plan.Suspend, plan.SuspendReason)
-	digest += fmt.Sprint(plan.Permitted != nil, t.permissions)
+	digest += fmt.Sprintf("%t %q", plan.Permitted != nil, t.permissions)
 	if t.applied != nil && t.digest == digest {
 		return
 	}
