@@ -120,7 +120,9 @@ func (a *access) judge(target, account key, r *resolved, namespaces []string) ve
 		switch one := a.want(target, q, now); {
 		case !one.known:
 			v.unknown = append(v.unknown, namespace)
-			v.err = one.err
+			if one.err != nil {
+				v.err = one.err
+			}
 		case one.allowed:
 			v.permitted[namespace] = true
 		default:

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -114,4 +115,57 @@ func TestARevokedRightToAResourceWithoutNamespacesIsTold(t *testing.T) {
 	b.wantPermitted(false, "")
 	b.answer("default", "nodes", false, "")
 	b.wantPermitted(false)
+}
+
+func TestANamespaceThatIsNotKnownYetBlocksNothingElse(t *testing.T) {
+	b := newBounded(t, "ConfigMap", "x", "y")
+	b.answer("default", "configmaps", true, "x")
+	if told, ok := b.told(); ok {
+		t.Fatalf("told %+v: a first list without a namespace would take its rows away", told)
+	}
+	b.answer("default", "configmaps", true, "y")
+	k := keyOf(&b.object.ObjectMeta)
+	ready := func(status metav1.ConditionStatus, reason string, words ...string) {
+		t.Helper()
+		wantCondition(t, b.conditionsOf(k), "Ready", status, reason, words...)
+	}
+	ready("True", "Ready")
+	before, _ := b.told()
+
+	b.change(func(s *kollectv1alpha1.TargetSpec) {
+		s.Names = []string{"one"}
+		s.Namespaces.Names = []string{"x", "y", "z"}
+	})
+	b.wantPermitted(false, "x", "y")
+	if after, _ := b.told(); after.Revision == before.Revision {
+		t.Error("the change of the spec waits for the new namespace")
+	}
+	ready("True", "Ready") // z is asked a moment from now
+	b.answer("default", "configmaps", false, "y")
+	b.wantPermitted(false, "x")
+	ready("False", "PartlyForbidden", "in y:")
+	b.answer("default", "configmaps", true, "y", "z")
+	b.wantPermitted(false, "x", "y", "z")
+	ready("True", "Ready")
+}
+
+func TestANamespaceThatCanNotBeAskedForIsShown(t *testing.T) {
+	b := newBounded(t, "ConfigMap", "x", "y")
+	b.answer("default", "configmaps", true, "x", "y")
+	b.change(func(s *kollectv1alpha1.TargetSpec) { s.Namespaces.Names = []string{"x", "z"} })
+	b.access.note(question{account: key{"a", "default"}, version: "v1", resource: "configmaps", namespace: "z"}, false, errors.New("connection refused"))
+	b.reconciled()
+	b.wantPermitted(false, "x")
+	wantCondition(t, b.conditionsOf(keyOf(&b.object.ObjectMeta)), "Ready", "Unknown", "AccessUnknown", "in z ", "connection refused")
+}
+
+func TestPermissionsOfManyNamespacesStandWhileAllAreAskedForAtOnce(t *testing.T) {
+	b := newBounded(t, "ConfigMap", "x", "y")
+	b.answer("default", "configmaps", true, "x", "y")
+	b.change(func(s *kollectv1alpha1.TargetSpec) { s.Namespaces.Names = []string{"x", "y", "z", "u", "v"} })
+	b.wantPermitted(false, "x", "y")
+	b.answer("default", "configmaps", false, "") // not in all of them
+	b.wantPermitted(false, "x", "y")
+	b.answer("default", "configmaps", true, "x", "y", "z", "u", "v")
+	b.wantPermitted(false, "x", "y", "z")
 }

@@ -217,16 +217,35 @@ func (c *Controller) permit(o targetObject, r *resolved, selection *namespaceSel
 	}
 	account := accountOf(o)
 	v := c.access.judge(keyOf(o.meta), account, r, namespaces)
-	if len(v.unknown) > 0 {
-		if v.err != nil {
-			return problemf(reasonAccessUnknown, "spec.serviceAccountName: whether %s may read %s is not known: %v", account, r, v.err)
-		}
-		return problemf(reasonAccessUnknown, "spec.serviceAccountName: whether %s may read %s is being asked", account, r)
+	unknown := v.ignorance(account, r)
+	// At first, and for another account or resource, all must be known: a target
+	// without some of its namespaces would take their rows away.
+	applied := next.applied != nil && next.account == account && equal(next.of, r)
+	if unknown != nil && !applied {
+		return unknown
 	}
+	next.permit(plan, v.permittedOr(next.permissions))
 	next.account, next.of = account, r
-	next.permit(plan, v.permitted)
 	next.partly = denial(account, r, v, len(namespaces))
+	if next.partly == nil && v.err != nil { // else it is about to be known
+		next.partly = unknown
+	}
 	return nil
+}
+
+// ignorance says that it is not known yet what a service account may read.
+func (v *verdict) ignorance(account key, r *resolved) *problem {
+	switch {
+	case len(v.unknown) == 0:
+		return nil
+	case v.err != nil:
+		where := ""
+		if r.namespaced {
+			where = " in " + some(v.unknown, 5, ", ")
+		}
+		return problemf(reasonAccessUnknown, "spec.serviceAccountName: whether %s may read %s%s is not known: %v", account, r, where, v.err)
+	}
+	return problemf(reasonAccessUnknown, "spec.serviceAccountName: whether %s may read %s is being asked", account, r)
 }
 
 // denial says what a service account may not read, and the mend.

@@ -52,13 +52,11 @@ func (c *Controller) reconcileTargetStatus(_ context.Context, k key) error {
 }
 
 func setTargetReady(s *kollectv1alpha1.TargetStatus, o targetObject, t *target) {
-	ready := t.problem
+	ready := cmp.Or(t.problem, t.partly)
 	switch {
 	case ready != nil && ready.reason == reasonAccessUnknown:
 		setCondition(&s.Conditions, o.meta.Generation, kollectv1alpha1.ConditionReady, metav1.ConditionUnknown, ready.reason, ready.message)
 		return
-	case ready == nil && t.partly != nil:
-		ready = t.partly
 	case ready == nil && o.spec.Suspend:
 		ready = problemf(reasonSuspended, "spec.suspend is true: the last rows are kept; set it to false to go on")
 	}
