@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"regexp/syntax"
+	"sync"
 
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
@@ -18,8 +19,8 @@ const (
 )
 
 // boundRegex returns a call of matches, find or findAll, whose work is the size
-// of the regular expression times the size of the string, as one that pays for
-// that. A constant regular expression is compiled once.
+// of the regular expression times what is read of the string, as one that pays
+// for that. A constant regular expression is compiled once.
 func boundRegex(call interpreter.InterpretableCall) (interpreter.InterpretableV2, error) {
 	n := &paidRegex{InterpretableCall: call, args: call.Args()}
 	if pattern, ok := n.args[1].(interpreter.InterpretableConst); ok {
@@ -69,11 +70,12 @@ func (n *paidRegex) call(state *activation, args []ref.Val) ref.Val {
 		}
 		state.pay(re.states)
 	}
-	state.pay(1 + len(s)*re.states/regexWorkPerCost)
 	switch n.Function() {
 	case "matches":
+		state.pay(1 + len(s)*re.states/regexWorkPerCost)
 		return types.Bool(re.MatchString(string(s)))
 	case "find":
+		state.pay(1 + len(s)*re.states/regexWorkPerCost)
 		return types.String(re.FindString(string(s)))
 	}
 	limit := types.Int(-1)
@@ -82,7 +84,10 @@ func (n *paidRegex) call(state *activation, args []ref.Val) ref.Val {
 			return types.NewErr("no such overload: %s", n.Function())
 		}
 	}
-	found := re.FindAllString(string(s), int(limit))
+	found, err := re.findAll(state, string(s), int(limit))
+	if err != nil {
+		return types.WrapErr(err)
+	}
 	state.pay(len(found))
 	return types.NewStringList(native, found)
 }
@@ -93,6 +98,8 @@ var errRegexTooLarge = fmt.Errorf("a regular expression has more than %d states"
 type boundedRegex struct {
 	*regexp.Regexp
 	states int
+	// next is the expression's continuation, made when it is needed.
+	next func() (*regexp.Regexp, error)
 }
 
 func compileRegex(pattern string) (*boundedRegex, error) {
@@ -111,7 +118,9 @@ func compileRegex(pattern string) (*boundedRegex, error) {
 	if err != nil {
 		return nil, fmt.Errorf("invalid regular expression: %w", err)
 	}
-	return &boundedRegex{Regexp: re, states: n}, nil
+	text := tree.String() // unlike pattern, it can stand in a group
+	next := sync.OnceValues(func() (*regexp.Regexp, error) { return continuation(text) })
+	return &boundedRegex{Regexp: re, states: n, next: next}, nil
 }
 
 // states is about the number of states of the expression's automaton.
