@@ -169,3 +169,23 @@ func TestPermissionsOfManyNamespacesStandWhileAllAreAskedForAtOnce(t *testing.T)
 	b.answer("default", "configmaps", true, "x", "y", "z", "u", "v")
 	b.wantPermitted(false, "x", "y", "z")
 }
+
+func TestATargetMadeAgainInheritsNothing(t *testing.T) {
+	b := newBounded(t, "ConfigMap", "x", "y")
+	b.answer("default", "configmaps", true, "x", "y")
+	b.object = b.object.DeepCopy()
+	b.object.UID, b.object.Spec.ProfileRef.Name = "another", "nowhere"
+	b.see(b.object)
+	b.reconciled()
+	if told, ok := b.told(); ok {
+		t.Errorf("the former target is collected as %+v", told)
+	}
+	b.change(func(s *kollectv1alpha1.TargetSpec) {
+		s.ProfileRef.Name, s.Namespaces.Names = "profile", []string{"x", "z"}
+	})
+	if told, ok := b.told(); ok {
+		t.Errorf("told %+v before its first answers", told)
+	}
+	b.answer("default", "configmaps", true, "x", "z")
+	b.wantPermitted(false, "x", "z")
+}

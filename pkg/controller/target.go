@@ -102,7 +102,10 @@ func (c *Controller) reconcileTarget(_ context.Context, k key) error {
 		return nil
 	}
 	before := c.targets.get(k)
-	if before == nil {
+	if before == nil || before.uid != string(o.meta.UID) {
+		if before != nil { // what another target of that name had is not this one's
+			c.collector.RemoveTarget(ref)
+		}
 		before = &target{}
 	}
 	next := *before
