@@ -1,6 +1,7 @@
 package extract
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 
@@ -41,6 +42,7 @@ func TestJSONPath(t *testing.T) {
 		{"{.spec.template.spec.containers[*].image}", "integer", "WrongType"},
 		{"{.spec.template.spec.containers[0:1].image}", "json", `["nginx:1.27"]`},
 		{"{.spec.template.spec.containers[0:1].image}", "string", `"nginx:1.27"`},
+		{"{.spec.template.spec.containers[1:2:9223372036854775807].image}", "string", `"vector:0.40"`},
 		{"{.spec.template.spec.containers[*].ports[*]}", "string", `"80 443"`},
 		{"{.spec.template.spec.containers[*].ports[1]}", "integer", "443"},
 		{"{.spec.template.spec.containers[*].none}", "json", "NotFound"},
@@ -92,6 +94,28 @@ func TestJSONPathStepsAreLimited(t *testing.T) {
 		_, err := extractOne(t, pathAttribute(path, "json"), object)
 		if err == nil || err.Reason != want {
 			t.Errorf("%.40s: got %v, want %s", path, err, want)
+		}
+	}
+}
+
+// TestJSONPathStepsArePaidFirst: what is beyond the limit takes no memory.
+func TestJSONPathStepsArePaidFirst(t *testing.T) {
+	list := make([]any, 100_000)
+	for i := range list {
+		list[i] = "x"
+	}
+	object := map[string]any{"a": map[string]any{"x": list}}
+	lists := "{.a[" + strings.Repeat("'x',", 150) + "'x']"
+	for _, path := range []string{lists + "[*]}", lists + "[0:]}", lists + "[0:99999:2]}", lists + "[?(@)]}", lists + "[*,*]}"} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := extractOne(t, pathAttribute(path, "json"), object)
+		runtime.ReadMemStats(&after)
+		if err == nil || err.Reason != CostExceeded {
+			t.Errorf("%.15s...%s: got %v, want %s", path, path[len(lists):], err, CostExceeded)
+		}
+		if got := after.TotalAlloc - before.TotalAlloc; got > 100<<20 {
+			t.Errorf("%.15s...%s: %d bytes were allocated", path, path[len(lists):], got)
 		}
 	}
 }

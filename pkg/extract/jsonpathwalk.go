@@ -21,6 +21,7 @@ var (
 	errCompareOne = failf(WrongType, "a filter compares more than one value; select one")
 )
 
+// visit pays for n values, before they are selected.
 func (w *jsonPathWalk) visit(n int) *failure {
 	w.steps += n
 	if w.steps > MaxJSONPathSteps {
@@ -33,10 +34,10 @@ func (w *jsonPathWalk) visit(n int) *failure {
 // kubectl's evaluator goes on with inside a filter.
 func (w *jsonPathWalk) list(input []any, nodes []jsonpath.Node) ([]any, *failure) {
 	for _, node := range nodes {
-		output, fail := w.node(input, node)
-		if fail == nil {
-			fail = w.visit(1 + len(input) + len(output))
+		if fail := w.visit(1 + len(input)); fail != nil {
+			return nil, fail
 		}
+		output, fail := w.node(input, node)
 		if fail != nil {
 			return output, fail
 		}
@@ -64,7 +65,11 @@ func (w *jsonPathWalk) node(input []any, node jsonpath.Node) ([]any, *failure) {
 	case *jsonpath.WildcardNode:
 		var output []any
 		for _, v := range input {
-			output = append(output, children(v)...)
+			inside, fail := w.children(v)
+			if fail != nil {
+				return nil, fail
+			}
+			output = append(output, inside...)
 		}
 		return output, nil
 	case *jsonpath.RecursiveNode:
@@ -73,6 +78,9 @@ func (w *jsonPathWalk) node(input []any, node jsonpath.Node) ([]any, *failure) {
 		var output []any
 		for _, list := range node.Nodes {
 			found, fail := w.list(input, list.Nodes)
+			if fail == nil {
+				fail = w.visit(len(found))
+			}
 			if fail != nil {
 				return input, fail
 			}
@@ -84,36 +92,38 @@ func (w *jsonPathWalk) node(input []any, node jsonpath.Node) ([]any, *failure) {
 }
 
 // children are the values directly inside v.
-func children(v any) []any {
+func (w *jsonPathWalk) children(v any) ([]any, *failure) {
 	switch v := v.(type) {
 	case []any:
-		return v
+		return v, w.visit(len(v))
 	case map[string]any:
+		if fail := w.visit(len(v)); fail != nil {
+			return nil, fail
+		}
 		values := make([]any, 0, len(v))
 		for _, key := range sortedKeys(v) {
 			values = append(values, v[key])
 		}
-		return values
+		return values, nil
 	}
-	return nil
+	return nil, nil
 }
 
 // descend appends every list, map and string of the input that is not empty,
 // each before what is inside it.
 func (w *jsonPathWalk) descend(output, input []any) ([]any, *failure) {
-	if fail := w.visit(len(input)); fail != nil {
-		return nil, fail
-	}
 	for _, v := range input {
 		if s, ok := v.(string); ok && s != "" {
 			output = append(output, s)
 			continue
 		}
-		inside := children(v)
+		inside, fail := w.children(v)
+		if fail != nil {
+			return nil, fail
+		}
 		if len(inside) == 0 {
 			continue
 		}
-		var fail *failure
 		if output, fail = w.descend(append(output, v), inside); fail != nil {
 			return nil, fail
 		}
@@ -140,7 +150,10 @@ func (w *jsonPathWalk) array(input []any, node *jsonpath.ArrayNode) ([]any, *fai
 		}
 		step := 1
 		if node.Params[2].Known {
-			step = node.Params[2].Value
+			step = min(node.Params[2].Value, len(list)) // more could overflow
+		}
+		if fail := w.visit(1 + (end-start-1)/step); fail != nil {
+			return nil, fail
 		}
 		for i := start; i < end; i += step {
 			output = append(output, list[i])
@@ -176,6 +189,9 @@ func (w *jsonPathWalk) filter(input []any, node *jsonpath.FilterNode) ([]any, *f
 		list, ok := v.([]any)
 		if !ok {
 			return input, errNotAList
+		}
+		if fail := w.visit(len(list)); fail != nil {
+			return nil, fail
 		}
 		for _, elem := range list {
 			pass, fail := w.passes(elem, node)
