@@ -3,18 +3,10 @@ package inventory
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"time"
 )
-
-// ErrExpired says that a version is not, or no longer, known to this store. It
-// was issued by another replica, or is older than the history that is kept.
-var ErrExpired = errors.New("version is not known to this replica or too old")
-
-// ErrFuture says that a version is above all that this store has issued.
-var ErrFuture = errors.New("version is newer than any of this replica")
 
 // Event is one change of a served object: of a row when Before or After has
 // one, else of the inventory's head. Each event has a version of its own.
@@ -110,37 +102,17 @@ func (s *Store) Hold(state *State) {
 	h.trimStates(now)
 }
 
-// At returns the state at exactly the given version: the newest one or one that
-// is held. Else the error is ErrExpired or ErrFuture.
-func (s *Store) At(version uint64) (*State, error) {
-	state := s.State()
-	switch {
-	case version == state.Version:
-		return state, nil
-	case version > state.Version:
-		return nil, ErrFuture
-	}
-	h := s.history
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.trimStates(s.now())
-	for _, held := range h.states {
-		if held.state.Version == version {
-			return held.state, nil
-		}
-	}
-	return nil, ErrExpired
-}
-
 // Wait returns the newest state once it is not older than version, or the
-// context's error.
+// context's error. The version of another store, for which it would wait in
+// vain, is ErrExpired.
 func (s *Store) Wait(ctx context.Context, version uint64) (*State, error) {
 	for {
 		s.history.mu.Lock()
 		last := s.history.commits[len(s.history.commits)-1]
 		s.history.mu.Unlock()
-		if state := s.State(); state.Version >= version {
-			return state, nil
+		state := s.State()
+		if err := s.check(version, state.Version); err == nil || err == ErrExpired {
+			return state, err
 		}
 		select {
 		case <-last.ready:
@@ -162,27 +134,32 @@ type Cursor struct {
 // this store has issued and still remembers; else the error is ErrExpired or
 // ErrFuture.
 func (s *Store) Follow(version uint64) (*Cursor, error) {
+	if err := s.check(version, s.State().Version); err != nil {
+		return nil, err
+	}
 	h := s.history
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	commit := h.commitOf(version)
+	if commit == nil {
+		return nil, ErrExpired
+	}
+	return &Cursor{commit: commit, after: version}, nil
+}
+
+// commitOf returns the last commit that is not newer than a version of this
+// store, or nil if that is no longer kept. The caller has the lock.
+func (h *history) commitOf(version uint64) *commit {
 	i, exact := slices.BinarySearchFunc(h.commits, version, func(c *commit, v uint64) int {
 		return cmp.Compare(c.version, v)
 	})
 	switch {
 	case exact:
-		return &Cursor{commit: h.commits[i], after: version}, nil
-	case i == len(h.commits):
-		return nil, ErrFuture
+		return h.commits[i]
 	case i == 0:
-		return nil, ErrExpired
+		return nil
 	}
-	_, issued := slices.BinarySearchFunc(h.commits[i-1].events, version, func(e Event, v uint64) int {
-		return cmp.Compare(e.Version, v)
-	})
-	if !issued {
-		return nil, ErrExpired
-	}
-	return &Cursor{commit: h.commits[i-1], after: version}, nil
+	return h.commits[i-1]
 }
 
 // Ready is closed when Next has events to return.

@@ -250,7 +250,7 @@ func (inv *inventory) commitHead(tx *Tx, events []Event) []Event {
 	if !inv.rowsChanged && !inv.headChanged {
 		return events
 	}
-	head := &Head{Version: tx.nextVersion(), Rows: inv.root.len(), targets: inv.targets, Status: inv.status}
+	head := &Head{Version: tx.nextVersion(), Rows: inv.root.len(), targets: inv.targets, inventory: inv.def, Status: inv.status}
 	if inv.head != nil {
 		head.Observed, head.Kinds = inv.head.Observed, inv.head.Kinds
 	}

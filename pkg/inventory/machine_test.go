@@ -284,7 +284,7 @@ func fingerprint(state *State) [sha256.Size]byte {
 	fmt.Fprintln(w, state.Version)
 	for _, scope := range []Scope{Cluster, Namespaced} {
 		for snapshot := range state.Snapshots(scope, "") {
-			fmt.Fprintf(w, "%+v %p %+v\n", *snapshot.Inventory(), snapshot.root, *snapshot.Head())
+			fmt.Fprintf(w, "%+v %x %+v\n", *snapshot.Inventory(), snapshot.Hash(), *snapshot.Head())
 			for target := range snapshot.Head().Targets() {
 				fmt.Fprintf(w, "%+v\n", *target)
 			}

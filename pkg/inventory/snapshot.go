@@ -127,6 +127,8 @@ type Head struct {
 	// Observed is when the newest event arrived that the snapshot reflects.
 	Observed time.Time
 	targets  targetStates
+	// inventory describes the inventory as it was then.
+	inventory *Inventory
 	Status
 }
 

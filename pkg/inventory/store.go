@@ -12,6 +12,14 @@ import (
 
 // Options bounds what a store remembers. The zero value means the defaults.
 type Options struct {
+	// Epoch tells the versions of this store from those of all others that serve
+	// the same API, be it another replica or the same one before a restart: each
+	// must have an epoch of its own, and a later one a higher one. At most MaxEpoch.
+	Epoch uint32
+	// NewestEpoch returns the highest epoch that any store was given. It tells
+	// versions of stores that began later from those that nobody has issued.
+	// Default: Epoch, of a store that is alone.
+	NewestEpoch func() uint32
 	// HistoryEvents is how many events are kept for those who follow the store;
 	// who falls further behind starts anew. Default: 100,000.
 	HistoryEvents int
@@ -39,10 +47,18 @@ type Store struct {
 	targets     map[TargetRef]*target
 	inventories map[Ref]*inventory
 	snapshots   *btree.Map[string, *Snapshot]
+
+	past sync.Mutex // held while a past state is made
 }
 
 // NewStore returns an empty store.
 func NewStore(options Options) *Store {
+	if options.Epoch > MaxEpoch {
+		panic("inventory: the epoch is above MaxEpoch")
+	}
+	if options.NewestEpoch == nil {
+		options.NewestEpoch = func() uint32 { return options.Epoch }
+	}
 	if options.HistoryEvents == 0 {
 		options.HistoryEvents = 100_000
 	}
@@ -60,9 +76,9 @@ func NewStore(options Options) *Store {
 		targets:     map[TargetRef]*target{},
 		inventories: map[Ref]*inventory{},
 		snapshots:   &btree.Map[string, *Snapshot]{},
+		version:     firstVersion(options.Epoch),
 	}
-	now := s.now()
-	state := &State{Version: s.nextVersion(now), snapshots: s.snapshots.Copy()}
+	state := &State{Version: s.version, snapshots: s.snapshots.Copy()}
 	s.state.Store(state)
 	s.history = newHistory(options, state.Version)
 	return s
@@ -79,13 +95,6 @@ func (s *Store) Update(fn func(*Tx)) {
 	tx := &Tx{store: s, now: s.now()}
 	fn(tx)
 	tx.commit()
-}
-
-// nextVersion returns a version above all that were handed out. Versions follow
-// the wall clock in microseconds, so that they rise over restarts. They fit a positive int64.
-func (s *Store) nextVersion(now time.Time) uint64 {
-	s.version = max(s.version+1, uint64(max(now.UnixMicro(), 0)))
-	return s.version
 }
 
 // Tx makes changes that are published together. It is valid only inside the
@@ -123,7 +132,11 @@ func (tx *Tx) commit() {
 	s.append(events, &State{Version: s.version, snapshots: s.snapshots.Copy()}, tx.now)
 }
 
-func (tx *Tx) nextVersion() uint64 { return tx.store.nextVersion(tx.now) }
+// nextVersion returns the version after the last that was issued.
+func (tx *Tx) nextVersion() uint64 {
+	tx.store.version++
+	return tx.store.version
+}
 
 func (tx *Tx) touchTarget(t *target) {
 	if !t.touched {
