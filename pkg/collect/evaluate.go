@@ -18,6 +18,7 @@ import (
 // extracted is what is kept of an object: its rows.
 type extracted struct {
 	object
+	uid    string
 	number uint64 // of the version; 0 if that is no number
 	// sequence is the resource's when it was decided which specs select the
 	// object.
@@ -31,8 +32,8 @@ func (e *extracted) DeepCopyObject() runtime.Object { return e }
 // found is what a spec that selects an object made of it.
 type found struct {
 	spec *spec
-	// row is nil when it is not known whether the spec's match selects the
-	// object.
+	// row is nil when it is not known, because of a failure: then the one that
+	// the object had stays.
 	row      *inventory.Row
 	failures []extract.AttributeError
 }
@@ -64,6 +65,7 @@ func (e *evaluator) evaluate(o *unstructured.Unstructured) *extracted {
 	ex := &extracted{object: newObject(o)}
 	ex.number = versionNumber(ex.version)
 	metadata, _ := o.Object["metadata"].(map[string]any)
+	ex.uid, _ = metadata["uid"].(string)
 	clear(e.labels)
 	set, _ := metadata["labels"].(map[string]any)
 	for key, value := range set {
@@ -116,9 +118,9 @@ func (e *evaluator) extract(s *spec, ex *extracted, o, metadata map[string]any) 
 		Target:    s.member.ref,
 		Namespace: ex.namespace,
 		Name:      ex.name,
+		UID:       ex.uid,
 		Labels:    e.labels,
 	}
-	content.UID, _ = metadata["uid"].(string)
 	if created, _ := metadata["creationTimestamp"].(string); created != "" {
 		content.Created, _ = time.Parse(time.RFC3339, created)
 	}

@@ -27,7 +27,7 @@ type record struct {
 // entry is what one target has of an object. Entries are ordered by member.
 type entry struct {
 	spec *spec
-	row  *inventory.Row // nil when the target's match failed
+	row  *inventory.Row // nil when there was never one, because of a failure
 }
 
 func (x index) get(namespace, name string) *record {
@@ -197,6 +197,8 @@ func (g *merger) place(rec *record, before entry, f *found, ex *extracted) entry
 	g.change.failuresOf(m, f.spec.failures.set(rec, ex, f.failures))
 	row := f.row
 	switch {
+	case row == nil && before.row != nil && before.row.UID() == ex.uid && before.spec.failures == f.spec.failures:
+		row = before.row // of the same object and revision: nothing else is known
 	case row != nil && before.row != nil && row.Hash() == before.row.Hash():
 		row = before.row // which the store has
 	case row != nil:

@@ -18,19 +18,17 @@ import (
 type bench struct {
 	*testing.T
 	*resource
-	store *inventory.Store
+	collector *Collector
+	store     *inventory.Store
 }
 
 func newBench(t *testing.T, names ...string) *bench {
 	store := inventory.NewStore(inventory.Options{})
 	collector := newCollector(store, newCluster().open, Options{})
-	b := &bench{T: t, store: store}
+	b := &bench{T: t, collector: collector, store: store}
 	for _, name := range names {
-		target := widgetTarget(name)
-		collector.SetTarget(target)
-		b.resource = collector.resources[widgets]
+		b.add(name)
 	}
-	b.drain()
 	return b
 }
 
@@ -66,9 +64,20 @@ func (b *bench) relist(version string, list []any) {
 	}
 }
 
-func (b *bench) add(name string) {
-	b.resource.collector.SetTarget(widgetTarget(name))
+func (b *bench) add(name string) { b.set(widgetTarget(name)) }
+
+func (b *bench) set(target Target) {
+	b.collector.SetTarget(target)
+	b.resource = b.collector.resources[widgets]
 	b.drain()
+}
+
+// see takes in an event.
+func (b *bench) see(o *unstructured.Unstructured) {
+	b.Helper()
+	if err := b.Add(b.evaluate(o)[0]); err != nil {
+		b.Fatal(err)
+	}
 }
 
 func (b *bench) deleted(name, version string) {
@@ -121,8 +130,8 @@ func TestEventFromBeforeANamespaceJoinedIsNotOfIt(t *testing.T) {
 	event := b.evaluate(widget("w", "u", "10", "x"))
 	out := widgetTarget("t")
 	out.Namespaces.Exclude = []string{"ns"}
-	b.resource.collector.SetTarget(out)
-	b.resource.collector.SetTarget(widgetTarget("t"))
+	b.collector.SetTarget(out)
+	b.collector.SetTarget(widgetTarget("t"))
 	b.drain()
 	b.apply(event[0].(*extracted))
 	b.want("t")
@@ -252,7 +261,7 @@ func TestRowsOfARemovedTargetDoNotComeBack(t *testing.T) {
 	b.listBegan()
 	b.relist("5", b.evaluate(widget("w", "u", "4", "x")))
 	event := b.evaluate(widget("w", "u", "6", "y"))
-	b.resource.collector.RemoveTarget(inventory.TargetRef{Namespace: "tenant", Name: "removed"})
+	b.collector.RemoveTarget(inventory.TargetRef{Namespace: "tenant", Name: "removed"})
 	b.apply(event[0].(*extracted)) // before the worker knows
 	b.want("removed")
 	b.drain()
@@ -291,13 +300,13 @@ func TestRelistDropsNothingThatItDidNotLookFor(t *testing.T) {
 				first = b.evaluate(widget("w", "u", "5", "x"))
 			}
 			b.relist("10", first)
-			b.resource.collector.SetTarget(tc.blind)
+			b.collector.SetTarget(tc.blind)
 			b.drain()
 			b.listBegan()
 			if found := b.evaluate(widget("w", "u", tc.object, "x"))[0].(*extracted).found; len(found) > 0 {
 				t.Fatal("the list looks for the object")
 			}
-			b.resource.collector.SetTarget(widgetTarget("t"))
+			b.collector.SetTarget(widgetTarget("t"))
 			b.drain()
 			if !tc.before {
 				b.backfilled(widget("w", "u", "5", "x"))
@@ -311,6 +320,34 @@ func TestRelistDropsNothingThatItDidNotLookFor(t *testing.T) {
 			b.want("t")
 		})
 	}
+}
+
+func TestAFailureTakesNoRowOfTheSameObject(t *testing.T) {
+	b := newBench(t)
+	target := widgetTarget("t")
+	target.Match = not("hidden")
+	set := func(revision string) {
+		target.Revision, target.Extract = revision, valueOf("1")
+		b.set(target)
+	}
+	set("1")
+	b.listBegan()
+	b.relist("5", b.evaluate(widget("w", "u", "4", "x")))
+	b.see(widget("w", "u", "6", "bad"))
+	b.want("t", row("w", "u", "x"))
+	b.see(widget("w", "u", "7", "panic"))
+	b.want("t", row("w", "u", "x"))
+	b.see(widget("w", "u", "8", "y"))
+	b.want("t", row("w", "u", "y"))
+	b.see(widget("w", "u2", "9", "bad")) // another object
+	b.want("t")
+	b.see(widget("w", "u2", "10", "z"))
+	b.want("t", row("w", "u2", "z"))
+	set("2")
+	b.backfilled(widget("w", "u2", "11", "bad"))
+	b.want("t") // the row was of what the target does not say any more
+	b.see(widget("w", "u2", "12", "hidden"))
+	b.want("t")
 }
 
 // backfilled makes the backfill that is wanted.
