@@ -113,6 +113,13 @@ func (e *evaluator) extract(s *spec, ex *extracted, o, metadata map[string]any) 
 			return f, false
 		}
 	}
+	if ex.uid == "" {
+		f.failures = []extract.AttributeError{{
+			Reason:  extract.NotFound,
+			Message: "the object has no metadata.uid, which tells rows apart: the API server of its group must set it",
+		}}
+		return f, true
+	}
 	content := inventory.RowContent{
 		Resource:  e.resource.info,
 		Target:    s.member.ref,

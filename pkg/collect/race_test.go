@@ -3,6 +3,7 @@ package collect
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -348,6 +349,17 @@ func TestAFailureTakesNoRowOfTheSameObject(t *testing.T) {
 	b.want("t") // the row was of what the target does not say any more
 	b.see(widget("w", "u2", "12", "hidden"))
 	b.want("t")
+}
+
+func TestObjectsWithoutUIDAreFailures(t *testing.T) {
+	b := newBench(t, "t")
+	b.listBegan()
+	b.relist("5", b.evaluate(widget("v", "", "2", "x"), widget("w", "", "3", "x"), widget("good", "u", "4", "x")))
+	b.want("t", row("good", "u", "x"))
+	failures := b.collector.Failures(inventory.TargetRef{Namespace: "tenant", Name: "t"})
+	if len(failures) != 1 || failures[0].Objects != 2 || !strings.Contains(failures[0].Message, "metadata.uid") {
+		t.Errorf("failures %+v, want one of two objects that names metadata.uid", failures)
+	}
 }
 
 // backfilled makes the backfill that is wanted.
