@@ -67,6 +67,10 @@ func TestExpressionsEndAtTheirLimit(t *testing.T) {
 		`object.list.all(x, quantity("1.5e999999999").compareTo(quantity(x.replace("item", ""))) != 0)`,
 		`isQuantity("9223372036854775808e-2147483648")`,
 		`quantity("1e99999999999999999999")`,
+		`object.list.slice(0, 2000).all(x, "%.65535e".format([1.5]) != "")`,
+		`object.list.slice(0, 2000).all(x, "%%%.3f%.65535e".format([1.5, 1.5]) != "")`,
+		`object.list.slice(0, 2000).all(x, "%.60000f".format([1.5]) != "")`,
+		`"%.999999999f".format([1.5])`,
 		// Large steps in a loop.
 		`object.list.all(x, object == object)`,
 		`object.list.all(x, object != [object])`,
@@ -111,6 +115,7 @@ func TestUsualExpressionsStayWithinTheirLimit(t *testing.T) {
 		`object.big.matches("^[a-z]*$")`,
 		`object.big.split("b").size()`,
 		`"item9" in object.list`,
+		`object.list.map(x, "%.3f %.2e".format([1.5, 2.5])).size()`,
 		`object.list.sort()[0]`,
 		`object.list.join(",").size()`,
 		`object.list.exists(x, x == "item19999")`,

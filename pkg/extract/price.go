@@ -115,7 +115,7 @@ func (p price) of(args []ref.Val, limit int) int {
 		separator, _ := args[1].(types.String)
 		return 1 + len(s)/textPerCost + strings.Count(string(s), string(separator))
 	case perFormat:
-		return 1 + parseFactor*(length(first)+text(last, limit*textPerCost))/textPerCost
+		return 1 + parseFactor*(length(first)+padding(first, limit*textPerCost)+text(last, limit*textPerCost))/textPerCost
 	case perNumber:
 		n, _ := first.(types.Int)
 		return 1 + int(max(0, min(n, types.Int(limit+1))))
@@ -152,6 +152,23 @@ func length(v ref.Val) int {
 		return len(v)
 	}
 	return 0
+}
+
+// padding is how many digits the clauses of a format ask for, such as 9 for
+// %.9f; it stops at limit.
+func padding(v ref.Val, limit int) int {
+	text, _ := v.(types.String)
+	_, clause, more := strings.Cut(string(text), "%.")
+	n := 0
+	for more && n < limit {
+		digits := 0
+		for i := 0; i < len(clause) && '0' <= clause[i] && clause[i] <= '9'; i++ {
+			digits = min(10*digits+int(clause[i]-'0'), limit)
+		}
+		n = min(n+digits, limit)
+		_, clause, more = strings.Cut(clause, "%.")
+	}
+	return n
 }
 
 // digits is about how many digits the quantity that v is may be computed with:
