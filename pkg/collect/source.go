@@ -172,7 +172,8 @@ func (c *conversion) convert(converter converter, event *watch.Event) bool {
 		if ok {
 			var kept bool
 			event.Object, kept = converter.convert(object)
-			return kept || !c.initial // in the beginning, nothing is as good as absent
+			// In the beginning, nothing is as good as absent, but for what it replaces.
+			return kept || !c.initial || event.Type == watch.Modified
 		}
 	}
 	return true

@@ -1,0 +1,75 @@
+package collect
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+)
+
+// delivering is an API that delivers events.
+type delivering []watch.Event
+
+func (d delivering) List(context.Context, metav1.ListOptions) (*unstructured.UnstructuredList, error) {
+	return nil, context.Canceled
+}
+
+func (d delivering) Watch(context.Context, metav1.ListOptions) (watch.Interface, error) {
+	w := watch.NewFakeWithChanSize(len(d), false)
+	for _, event := range d {
+		w.Action(event.Type, event.Object)
+	}
+	w.Stop()
+	return w, nil
+}
+
+// keepers keeps the objects whose value is not "hidden".
+type keepers struct{}
+
+func (keepers) convert(o *unstructured.Unstructured) (runtime.Object, bool) {
+	value, _, _ := unstructured.NestedString(o.Object, "spec", "value")
+	converted := newObject(o)
+	return &converted, value != "hidden"
+}
+
+func TestInitialEventsLeaveOutOnlyWhatWasNeverKept(t *testing.T) {
+	bookmark := widget("bookmark", "", "9", "")
+	var group sync.WaitGroup
+	defer group.Wait()
+	s := &source{
+		api: delivering{
+			{Type: watch.Added, Object: widget("never", "u1", "1", "hidden")},
+			{Type: watch.Added, Object: widget("once", "u2", "2", "x")},
+			{Type: watch.Modified, Object: widget("once", "u2", "3", "hidden")},
+			{Type: watch.Bookmark, Object: bookmark},
+			{Type: watch.Added, Object: widget("later", "u3", "10", "hidden")},
+		},
+		gvr:       widgets,
+		converter: func() converter { return keepers{} },
+		began:     func() {},
+		note:      func(outcome) {},
+		spawn:     group.Go,
+	}
+	initial := true
+	w, err := s.WatchWithContext(t.Context(), metav1.ListOptions{SendInitialEvents: &initial})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for event := range w.ResultChan() {
+		name := "bookmark"
+		if o, ok := event.Object.(*object); ok {
+			name = o.name
+		}
+		got = append(got, string(event.Type)+" "+name)
+	}
+	want := []string{"ADDED once", "MODIFIED once", "BOOKMARK bookmark", "ADDED later"}
+	if !slices.Equal(got, want) {
+		t.Errorf("events %q, want %q", got, want)
+	}
+}
