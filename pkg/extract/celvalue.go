@@ -1,8 +1,8 @@
 package extract
 
 import (
-	"cmp"
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -217,25 +217,16 @@ func compareKeys(a, b ref.Val) int {
 	if c := strings.Compare(a.Type().TypeName(), b.Type().TypeName()); c != 0 {
 		return c
 	}
-	switch a := a.(type) {
-	case types.String:
-		return strings.Compare(string(a), string(b.(types.String)))
-	case types.Int:
-		return cmp.Compare(a, b.(types.Int))
-	case types.Uint:
-		return cmp.Compare(a, b.(types.Uint))
-	case types.Bool:
-		if a == b {
-			return 0
+	if comparer, ok := a.(traits.Comparer); ok {
+		if c, ok := comparer.Compare(b).(types.Int); ok && c != 0 {
+			return int(c)
 		}
-		if !a {
-			return -1
-		}
-		return 1
-	case types.Double:
-		return cmp.Compare(a, b.(types.Double))
 	}
-	return 0
+	// Such as quantities, and equal times in different zones.
+	if c := strings.Compare(fmt.Sprint(scalar(a)), fmt.Sprint(scalar(b))); c != 0 {
+		return c
+	}
+	return strings.Compare(fmt.Sprint(a.Value()), fmt.Sprint(b.Value()))
 }
 
 type keyIterator struct {
