@@ -56,17 +56,20 @@ func (t *tally) set(rec *record, ex *extracted, failures []extract.AttributeErro
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	before, after := t.objects[rec], uint64(0)
+	before, after, news := t.objects[rec], uint64(0), false
 	for i := range failures {
 		at := t.index(&failures[i])
 		after |= 1 << at
+		e := example{rec, ex.namespace, ex.name, failures[i].Reason, failures[i].Message}
 		if before&(1<<at) == 0 {
-			t.attributes[at].add(example{rec, ex.namespace, ex.name, failures[i].Reason, failures[i].Message})
+			t.attributes[at].add(e)
+		} else if t.attributes[at].refresh(e) {
+			news = true
 		}
 	}
 	t.drop(rec, before&^after)
 	t.objects[rec] = after
-	return before != after
+	return news || before != after
 }
 
 // clear forgets the object of rec. It reports whether it had failures.
@@ -113,6 +116,17 @@ func (a *attributeTally) add(e example) {
 	if len(a.examples) < maxExamples {
 		a.examples = append(a.examples, e)
 	}
+}
+
+// refresh makes an example what its object fails with now. It reports whether
+// that is something else than before.
+func (a *attributeTally) refresh(e example) bool {
+	i := slices.IndexFunc(a.examples, func(old example) bool { return old.record == e.record })
+	if i < 0 || a.examples[i] == e {
+		return false
+	}
+	a.examples[i], a.Reason, a.Message = e, e.reason, e.message
+	return true
 }
 
 // failures returns what fails now, by attribute.
