@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"sync"
@@ -129,7 +130,8 @@ func (a *attributeTally) refresh(e example) bool {
 	return true
 }
 
-// failures returns what fails now, by attribute.
+// failures returns what fails now, in the order of the attributes' names, with
+// the first by name of the objects that are remembered.
 func (t *tally) failures() []Failure {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -140,11 +142,14 @@ func (t *tally) failures() []Failure {
 		}
 		f := a.Failure
 		if len(a.examples) > 0 {
-			e := a.examples[0]
+			e := slices.MinFunc(a.examples, func(a, b example) int {
+				return cmp.Or(cmp.Compare(a.namespace, b.namespace), cmp.Compare(a.name, b.name))
+			})
 			f.Reason, f.Message, f.Namespace, f.Name = e.reason, e.message, e.namespace, e.name
 		}
 		failures = append(failures, f)
 	}
+	slices.SortFunc(failures, func(a, b Failure) int { return cmp.Compare(a.Attribute, b.Attribute) })
 	return failures
 }
 

@@ -190,8 +190,8 @@ func TestFailuresAreCountedUntilTheyAreMended(t *testing.T) {
 		collector.SetTarget(target)
 		settle()
 		want := []Failure{
-			{Attribute: "value", Reason: "NotFound", Message: "no value", Objects: 2, Namespace: "ns", Name: "a"},
 			{Reason: "EvaluationFailed", Message: "the extraction panicked (string); this is a defect of the server", Objects: 1, Namespace: "ns", Name: "c"},
+			{Attribute: "value", Reason: "NotFound", Message: "no value", Objects: 2, Namespace: "ns", Name: "a"},
 		}
 		if diff := cmp.Diff(want, collector.Failures(target.Ref)); diff != "" {
 			t.Errorf("failures (-want +got):\n%s", diff)
