@@ -41,8 +41,10 @@ func (r *resource) flush(c *change, members map[*member]struct{}) {
 	for m := range members {
 		r.collector.changed(*m.ref)
 	}
-	for m := range c.failed {
-		r.collector.changed(*m.ref)
+	for m := range c.news {
+		if _, told := members[m]; !told {
+			r.collector.changed(*m.ref)
+		}
 	}
 }
 

@@ -97,8 +97,8 @@ type placed struct {
 type change struct {
 	put     []placed
 	removed []placed
-	// failed are the members whose failures changed.
-	failed map[*member]struct{}
+	// news are the members whose failures or number of rows changed.
+	news map[*member]struct{}
 }
 
 func (c *change) remove(e entry) {
@@ -107,12 +107,13 @@ func (c *change) remove(e entry) {
 	}
 }
 
-func (c *change) failuresOf(m *member, changed bool) {
+// newsOf notes that there is news of m, if it changed.
+func (c *change) newsOf(m *member, changed bool) {
 	if changed {
-		if c.failed == nil {
-			c.failed = map[*member]struct{}{}
+		if c.news == nil {
+			c.news = map[*member]struct{}{}
 		}
-		c.failed[m] = struct{}{}
+		c.news[m] = struct{}{}
 	}
 }
 
@@ -185,16 +186,17 @@ func (g *merger) keeps(rec *record, e entry, ex *extracted) bool {
 
 func (g *merger) drop(rec *record, e entry) {
 	g.change.remove(e)
-	g.change.failuresOf(e.spec.member, e.spec.failures.clear(rec))
+	failed := e.spec.failures.clear(rec)
+	g.change.newsOf(e.spec.member, failed || e.row != nil)
 }
 
 // place puts what was found in the place of before, which may be empty.
 func (g *merger) place(rec *record, before entry, f *found, ex *extracted) entry {
 	m := f.spec.member
 	if before.spec != nil && before.spec.failures != f.spec.failures {
-		g.change.failuresOf(m, before.spec.failures.clear(rec))
+		g.change.newsOf(m, before.spec.failures.clear(rec))
 	}
-	g.change.failuresOf(m, f.spec.failures.set(rec, ex, f.failures))
+	g.change.newsOf(m, f.spec.failures.set(rec, ex, f.failures))
 	row := f.row
 	switch {
 	case row == nil && before.row != nil && before.row.UID() == ex.uid && before.spec.failures == f.spec.failures:
@@ -209,6 +211,7 @@ func (g *merger) place(rec *record, before entry, f *found, ex *extracted) entry
 	default:
 		g.change.remove(before)
 	}
+	g.change.newsOf(m, (row == nil) != (before.row == nil))
 	return entry{f.spec, row}
 }
 

@@ -362,6 +362,34 @@ func TestObjectsWithoutUIDAreFailures(t *testing.T) {
 	}
 }
 
+func TestThereIsNewsWhenTheNumberOfRowsChanges(t *testing.T) {
+	b := newBench(t, "t", "other")
+	other := widgetTarget("other")
+	other.Names = []string{"nothing"}
+	other.Revision = "2"
+	b.set(other)
+	b.listBegan()
+	b.relist("5", nil)
+	news := map[string]int{}
+	b.collector.options.Changed = func(ref inventory.TargetRef) { news[ref.Name]++ }
+	for _, step := range []struct {
+		name string
+		do   func()
+		want int
+	}{
+		{"a new object", func() { b.see(widget("w", "u", "6", "x")) }, 1},
+		{"a changed object", func() { b.see(widget("w", "u", "7", "y")) }, 0},
+		{"a deleted object", func() { b.deleted("w", "8") }, 1},
+		{"an unknown object", func() { b.deleted("w", "9") }, 0},
+	} {
+		clear(news)
+		step.do()
+		if news["t"] != step.want || news["other"] != 0 {
+			t.Errorf("news of %s: %v, want %d of t", step.name, news, step.want)
+		}
+	}
+}
+
 // backfilled makes the backfill that is wanted.
 func (b *bench) backfilled(objects ...*unstructured.Unstructured) {
 	b.Helper()
