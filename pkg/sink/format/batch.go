@@ -1,6 +1,7 @@
 package format
 
 import (
+	"fmt"
 	"sync"
 
 	"github.com/parquet-go/parquet-go"
@@ -40,8 +41,9 @@ func newBatch(of *inventory.Inventory, options Options) *batch {
 }
 
 // fillAll returns the entries batch by batch. Each batch is to be sent to its
-// free when it is done with; stop is to be called in any case.
-func fillAll(entries []*inventory.Entry, of *inventory.Inventory, options Options) (filled <-chan *batch, stop func()) {
+// free when it is done with; stop is to be called in any case, and says whether
+// they are all.
+func fillAll(entries []*inventory.Entry, of *inventory.Inventory, options Options) (filled <-chan *batch, stop func() error) {
 	const batches = 2
 	out, free, done := make(chan *batch), make(chan *batch, batches), make(chan struct{})
 	for range batches {
@@ -50,8 +52,14 @@ func fillAll(entries []*inventory.Entry, of *inventory.Inventory, options Option
 		free <- b
 	}
 	var filler sync.WaitGroup
+	var err error
 	filler.Go(func() {
 		defer close(out)
+		defer func() {
+			if p := recover(); p != nil { // nobody else could, of this goroutine
+				err = fmt.Errorf("fill rows: panic: %v", p)
+			}
+		}()
 		for len(entries) > 0 {
 			var b *batch
 			select {
@@ -68,10 +76,11 @@ func fillAll(entries []*inventory.Entry, of *inventory.Inventory, options Option
 			}
 		}
 	})
-	return out, func() {
+	return out, sync.OnceValue(func() error {
 		close(done)
 		filler.Wait()
-	}
+		return err
+	})
 }
 
 // fill sets the values to those of the first entries.

@@ -63,6 +63,9 @@ func writeParquet(w io.Writer, snapshot *inventory.Snapshot, options Options) er
 		}
 		b.free <- b
 	}
+	if err := stop(); err != nil {
+		return err
+	}
 	if err := writer.Close(); err != nil {
 		return fmt.Errorf("write end of file: %w", err)
 	}

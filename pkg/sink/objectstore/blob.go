@@ -41,20 +41,37 @@ func (b *blobs) create(ctx context.Context, key, contentType string, write func(
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	reader, writer := io.Pipe()
-	written := make(chan error, 1)
+	var writeErr error
+	written := make(chan struct{})
 	go func() {
-		err := write(writer)
-		writer.CloseWithError(err)
-		written <- err
+		defer close(written)
+		writeErr = contained(writer, write)
+		writer.CloseWithError(writeErr)
 	}()
+	stop := func() {
+		reader.CloseWithError(errStopped)
+		<-written
+	}
+	defer stop() // a driver may panic
 	err := b.bucket.Upload(ctx, key, aborting{reader, cancel}, &blob.WriterOptions{
 		ContentType: contentType, IfNotExist: true, BufferSize: partSize, MaxConcurrency: uploads,
 	})
-	reader.CloseWithError(errStopped)
-	if writeErr := <-written; writeErr != nil && !errors.Is(writeErr, errStopped) {
+	stop()
+	if writeErr != nil && !errors.Is(writeErr, errStopped) {
 		return writeErr
 	}
 	return b.explain(err, errExists)
+}
+
+// contained returns a panic of write as an error: nobody else could recover that
+// of a goroutine.
+func contained(w io.Writer, write func(io.Writer) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = sink.Permanent(fmt.Errorf("encode rows: panic: %v", p))
+		}
+	}()
+	return write(w)
 }
 
 var errStopped = errors.New("the upload has ended")
