@@ -180,6 +180,9 @@ func (l *objectList) Fold(f traits.Folder) {
 // keys: Go's own order would make results differ from run to run.
 type orderedMap struct{ traits.Mapper }
 
+var _ traits.Foldable = orderedMap{}
+var _ traits.Zeroer = orderedMap{}
+
 // ordered returns v, as an orderedMap if it is a map that is not yet ordered.
 func ordered(v ref.Val) ref.Val {
 	switch m := v.(type) {
@@ -199,6 +202,9 @@ func (m orderedMap) keys() []ref.Val {
 	slices.SortFunc(keys, compareKeys)
 	return keys
 }
+
+// IsZeroValue implements traits.Zeroer.
+func (m orderedMap) IsZeroValue() bool { return m.Size() == types.IntZero }
 
 // Iterator implements traits.Iterable.
 func (m orderedMap) Iterator() traits.Iterator { return &keyIterator{keys: m.keys()} }
