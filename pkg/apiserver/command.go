@@ -2,9 +2,11 @@ package apiserver
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
+	coordinationclient "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	cliflag "k8s.io/component-base/cli/flag"
 	logsapi "k8s.io/component-base/logs/api/v1"
 	_ "k8s.io/component-base/logs/json/register" // --logging-format=json
@@ -12,6 +14,7 @@ import (
 	"k8s.io/component-base/version/verflag"
 	"k8s.io/klog/v2"
 
+	"kollect.io/kollect/pkg/apiserver/epoch"
 	"kollect.io/kollect/pkg/inventory"
 )
 
@@ -79,7 +82,15 @@ func run(ctx context.Context, o *Options) error {
 	if err := config.keepCertificate(ctx, o); err != nil {
 		return err
 	}
-	store := inventory.NewStore(inventory.Options{})
+	client, err := coordinationclient.NewForConfig(config.Generic.ClientConfig)
+	if err != nil {
+		return fmt.Errorf("make client of Leases: %w", err)
+	}
+	own, err := epoch.Claim(ctx, client.Leases(o.leaseNamespace()))
+	if err != nil {
+		return err
+	}
+	store := inventory.NewStore(inventory.Options{Epoch: own.Own(), NewestEpoch: own.Newest})
 	server, err := config.Complete().New(store)
 	if err != nil {
 		return err
