@@ -3,6 +3,7 @@ package certificate
 import (
 	"bytes"
 	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"slices"
 	"time"
@@ -59,7 +60,9 @@ func (b *bundle) data() (map[string][]byte, error) {
 	}, nil
 }
 
-func newBundle(names []string, now time.Time) (*bundle, error) {
+// newBundle returns a bundle with an authority of its own. What is trusted and
+// can be read stays trusted: other replicas serve by it until they look again.
+func newBundle(names []string, trusted []byte, now time.Time) (*bundle, error) {
 	authority, err := newAuthority(now)
 	if err != nil {
 		return nil, err
@@ -68,7 +71,7 @@ func newBundle(names []string, now time.Time) (*bundle, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &bundle{authority: authority, serving: serving}, nil
+	return &bundle{authority: authority, older: stillTrusted(trusted, now), serving: serving}, nil
 }
 
 // rotated returns the bundle as it should be now, and whether that differs.
@@ -102,4 +105,23 @@ func (b *bundle) rotated(names []string, trusted []byte, now time.Time) (*bundle
 
 func covers(certificate *x509.Certificate, names []string) bool {
 	return !slices.ContainsFunc(names, func(name string) bool { return certificate.VerifyHostname(name) != nil })
+}
+
+// maxOlder bounds how many authorities a new bundle takes over.
+const maxOlder = 4
+
+// stillTrusted returns the PEM of the first certificates of the caBundle, without
+// what is none or has expired.
+func stillTrusted(trusted []byte, now time.Time) []byte {
+	var older []byte
+	kept := 0
+	for block, rest := pem.Decode(trusted); block != nil && kept < maxOlder; block, rest = pem.Decode(rest) {
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil || now.After(c.NotAfter) {
+			continue
+		}
+		older = append(older, pair{certificate: c}.certificatePEM()...)
+		kept++
+	}
+	return older
 }

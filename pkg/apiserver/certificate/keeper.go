@@ -93,7 +93,8 @@ func (k *Keeper) Run(ctx context.Context, _ int) {
 	}
 }
 
-// RunOnce makes, rotates or reads the certificates and mends the APIService.
+// RunOnce makes, rotates or reads the certificates and mends the APIService. A
+// certificate is used only once the APIService, if there is one, trusts it.
 func (k *Keeper) RunOnce(ctx context.Context) error {
 	trusted, err := k.trusted(ctx)
 	if err != nil {
@@ -103,10 +104,10 @@ func (k *Keeper) RunOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := k.use(b); err != nil {
+	if err := k.trust(ctx, trusted, b.authorities()); err != nil {
 		return err
 	}
-	return k.trust(ctx, trusted, b.authorities())
+	return k.use(b)
 }
 
 // ensure returns what the Secret holds after it was made or rotated if due.
@@ -117,7 +118,7 @@ func (k *Keeper) ensure(ctx context.Context, trusted []byte) (*bundle, error) {
 		secret, err := secrets.Get(ctx, k.config.Secret.Name, metav1.GetOptions{})
 		switch {
 		case apierrors.IsNotFound(err):
-			b, err := newBundle(k.config.Names, k.config.Now())
+			b, err := newBundle(k.config.Names, trusted, k.config.Now())
 			if err != nil {
 				return nil, err
 			}

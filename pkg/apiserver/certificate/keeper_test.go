@@ -160,6 +160,78 @@ func TestAnAPIServiceThatComesLaterIsTrusted(t *testing.T) {
 	}
 }
 
+// Who deletes the Secret, as is advised, has it made anew by one replica while
+// the others serve by the old one for another minute.
+func TestADeletedSecretIsNeverRefused(t *testing.T) {
+	c := newCluster(true)
+	replicas := []*Keeper{c.keeper(), c.keeper()}
+	for round := range 3 {
+		for _, k := range replicas {
+			run(t, k)
+		}
+		if err := c.client.CoreV1().Secrets("kollect-system").Delete(t.Context(), "certs", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		before := c.verify(t, replicas[1])
+		run(t, replicas[round%2])
+		for _, k := range replicas {
+			c.verify(t, k)
+		}
+		run(t, replicas[(round+1)%2])
+		if after := c.verify(t, replicas[1]); after.Equal(before) {
+			t.Error("the certificate was not made anew")
+		}
+	}
+}
+
+func TestACertificateIsNotUsedBeforeItIsTrusted(t *testing.T) {
+	c := newCluster(true)
+	k := c.keeper()
+	run(t, k)
+	before, _ := k.CurrentCertKeyContent()
+	if err := c.client.CoreV1().Secrets("kollect-system").Delete(t.Context(), "certs", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	down := errors.New("connection refused")
+	refusing := true
+	c.dynamic.(*dynamicfake.FakeDynamicClient).PrependReactor("patch", "apiservices", func(clienttesting.Action) (bool, runtime.Object, error) {
+		return refusing, nil, down
+	})
+	if err := k.RunOnce(t.Context()); !errors.Is(err, down) {
+		t.Errorf("RunOnce says %v", err)
+	}
+	if after, _ := k.CurrentCertKeyContent(); !bytes.Equal(before, after) {
+		t.Error("a certificate is used that nobody trusts")
+	}
+	refusing = false
+	run(t, k)
+	if after, _ := k.CurrentCertKeyContent(); bytes.Equal(before, after) {
+		t.Error("the new certificate is not used once it is trusted")
+	}
+	c.verify(t, k)
+}
+
+func TestWhatIsNoCertificateIsNotTakenOver(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	var trusted []byte
+	for _, made := range []time.Time{now, now.Add(-2 * authorityLifetime)} {
+		authority, err := newAuthority(made)
+		if err != nil {
+			t.Fatal(err)
+		}
+		trusted = append(trusted, authority.certificatePEM()...)
+	}
+	trusted = append(trusted, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\nother"...)
+	b, err := newBundle([]string{serviceName}, trusted, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, err := parseBundle(b.authorities())
+	if err != nil || len(kept) != 2 {
+		t.Errorf("%d authorities, %v; want the new one and the one that is valid", len(kept), err)
+	}
+}
+
 func TestAForeignSecretIsNotReplaced(t *testing.T) {
 	c := newCluster(true)
 	k := c.keeper()
