@@ -27,6 +27,9 @@ type Request struct {
 	// Generation returns the generation of a snapshot's content, at least as
 	// high as given. The error is errSuperseded if a newer snapshot has one.
 	Generation func(ctx context.Context, of *inventory.Snapshot, atLeast int64) (int64, error)
+	// Room waits until the process has memory to write so many rows. leave gives
+	// it back.
+	Room func(ctx context.Context, rows int) (leave func(), err error)
 }
 
 // Settings say when to export.

@@ -40,6 +40,7 @@ type Pair struct {
 // Exporter runs the loops of pairs. It is safe for concurrent use.
 type Exporter struct {
 	options Options
+	room    room
 	added   chan struct{} // of capacity 1: starting is not empty
 
 	mu       sync.Mutex // guards what follows
@@ -57,6 +58,7 @@ type running struct {
 func New(options Options) *Exporter {
 	return &Exporter{
 		options: options,
+		room:    newRoom(),
 		added:   make(chan struct{}, 1),
 		pairs:   map[inventory.Ref]map[string]*running{},
 	}

@@ -122,6 +122,7 @@ func (l *loop) export(ctx context.Context, snapshot *inventory.Snapshot) (_ Resu
 		Settings:   l.pair.Settings,
 		Now:        time.Now(),
 		Generation: l.exporter.options.Generations.Of,
+		Room:       l.exporter.room.enter,
 	})
 }
 

@@ -87,6 +87,11 @@ func (d *snapshotStore) write(ctx context.Context, r Request) (Result, error) {
 	if err != nil {
 		return Result{}, fmt.Errorf("reserve a generation: %w", err)
 	}
+	leave, err := r.Room(ctx, r.Snapshot.Len())
+	if err != nil {
+		return Result{}, err
+	}
+	defer leave()
 	d.known = false
 	mark, err := d.store.Write(ctx, sink.Export{Snapshot: r.Snapshot, Generation: generation, Time: r.Now})
 	if errors.Is(err, sink.ErrFenced) {
