@@ -61,7 +61,7 @@ type celExpression struct {
 	program interpreter.InterpretableV2
 	info    *ast.SourceInfo
 	output  *cel.Type
-	// quiet says that no one reads why an evaluation failed.
+	// quiet says that no one reads which value is missing.
 	quiet bool
 }
 
@@ -192,9 +192,6 @@ func (c *celExpression) evaluate(object map[string]any) (v any, fail *failure) {
 	out := c.program.Exec(frame)
 	switch e := out.(type) {
 	case *types.Err:
-		if c.quiet {
-			return nil, errQuiet
-		}
 		return nil, c.runtimeFailure(e)
 	}
 	return out, nil
@@ -206,16 +203,19 @@ func (c *celExpression) runtimeFailure(err error) *failure {
 	if errors.Is(err, errRegexTooLarge) {
 		return errCost
 	}
-	where := c.location(err)
 	text := err.Error()
 	for _, known := range runtimeFailures {
 		for _, prefix := range known.prefixes {
-			if strings.HasPrefix(text, prefix) {
-				return failf(known.reason, "%s%s; %s", known.detail, where, known.mend)
+			switch {
+			case !strings.HasPrefix(text, prefix):
+			case c.quiet && known.reason == NotFound:
+				return errQuiet
+			default:
+				return failf(known.reason, "%s%s; %s", known.detail, c.location(err), known.mend)
 			}
 		}
 	}
-	return failf(EvaluationFailed, "the evaluation failed%s; test the values first", where)
+	return failf(EvaluationFailed, "the evaluation failed%s; test the values first", c.location(err))
 }
 
 // location says where in the expression err arose, if that is known.
@@ -234,8 +234,8 @@ func (c *celExpression) location(err error) string {
 // errPanic is a failure inside the libraries below.
 var errPanic = failf(EvaluationFailed, "the evaluation failed inside; simplify the expression")
 
-// errQuiet is a failure that is not reported.
-var errQuiet = failf(EvaluationFailed, "the evaluation failed")
+// errQuiet is a missing value that is not reported.
+var errQuiet = failf(NotFound, "the object has no such field or index")
 
 var errCost = failf(CostExceeded, "the expression costs more than %d; iterate over less, or select a part", CELCostLimit)
 

@@ -166,8 +166,8 @@ func (p *Profile) Columns() []inventory.Column { return p.columns }
 
 // Attributes appends the attributes of the object as a JSON object with sorted
 // keys and no space between tokens, and returns an error for each attribute
-// that has no value and is not optional. The object must not change meanwhile;
-// nothing of it is kept.
+// that has no value, unless it is optional and the object lacks it. The object
+// must not change meanwhile; nothing of it is kept.
 func (p *Profile) Attributes(buf []byte, object map[string]any) ([]byte, []AttributeError) {
 	var errs []AttributeError
 	buf = append(buf, '{')
@@ -185,7 +185,7 @@ func (p *Profile) Attributes(buf []byte, object map[string]any) ([]byte, []Attri
 			continue
 		}
 		buf = buf[:before]
-		if !a.optional {
+		if !a.optional || fail.reason != NotFound {
 			errs = append(errs, AttributeError{Attribute: a.name, Reason: fail.reason, Message: fail.message(a.field)})
 		}
 	}

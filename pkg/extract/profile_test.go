@@ -238,7 +238,7 @@ func TestAFailingAttributeLeavesTheOthers(t *testing.T) {
 		{Name: "a", JSONPath: "{.none}", Optional: true},
 		{Name: "d", CEL: "object.metadata.labels", Optional: true},
 		{Name: "e", JSONPath: "{.metadata}"},
-		{Name: "f", CEL: "1 / 0 + 1", Optional: true, Type: "integer"},
+		{Name: "f", CEL: "1 / object.spec.replicas + object.none", Optional: true, Type: "integer"},
 	})
 	if len(errs) > 0 {
 		t.Fatal(errs)
@@ -249,10 +249,59 @@ func TestAFailingAttributeLeavesTheOthers(t *testing.T) {
 	}
 	want := []AttributeError{
 		{Attribute: "b", Reason: NotFound, Message: "spec.attributes[b].cel: the object has no .none; test for it, or set optional: true"},
+		{Attribute: "d", Reason: WrongType, Message: "spec.attributes[d].cel: the value is a map, not of type string; select a part of it, or declare type: json"},
 		{Attribute: "e", Reason: WrongType, Message: "spec.attributes[e].jsonPath: the value is a map, not of type string; select a part of it, or declare type: json"},
 	}
 	if diff := cmp.Diff(want, errs); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestOptionalExcusesOnlyAMissingValue: an expression that is too dear, or that
+// does not suit the objects, would otherwise never be seen.
+func TestOptionalExcusesOnlyAMissingValue(t *testing.T) {
+	object := largeObject()
+	deep := any("x")
+	for range MaxAttributeDepth + 1 {
+		deep = []any{deep}
+	}
+	object["deep"] = deep
+	for _, test := range []struct {
+		cel, jsonPath string
+		declared      kollectv1alpha1.AttributeType
+		want          Reason
+	}{
+		{"object.none", "{.none}", "string", ""},
+		{"object.none.none + 'x'", "{.none.none}", "string", ""},
+		{"object.metadata.annotations", "{.metadata.annotations}", "string", ""},
+		{"object.metadata.annotations.none", "{.metadata.annotations.none}", "string", ""},
+		{"object.?none", "{.list[?(@.none)]}", "string", ""},
+		{"object.list[99999]", "{.list[99999]}", "string", ""},
+		{"object.list.filter(x, x == 'none')[0]", `{.list[?(@=="none")]}`, "string", ""},
+		{"object.metadata", "{.metadata}", "string", WrongType},
+		{"object.kind + object.spec.replicas", "{.kind[0]}", "string", WrongType},
+		{"object.kind", "{.kind}", "integer", WrongType},
+		{"object.big", "{.big}", "string", TooLarge},
+		{"object.deep", "{.deep}", "json", TooLarge},
+		{"object.list.distinct().size()", "{.list[" + strings.Repeat("*,", 99) + "*]}", "json", CostExceeded},
+		{"object.kind.matches('a{1000}' + object.list.map(x, 'a{1000}').join())", "", "json", CostExceeded},
+		{"object.kind.matches('(' + ['a{900}'].map(x, x + x + x + x + x + x + x + x + x + x + x + x)[0] + ')')", "", "json", CostExceeded},
+		{"1 / (object.spec.replicas - 3)", "", "integer", EvaluationFailed},
+		{"int(object.kind)", "", "integer", EvaluationFailed},
+	} {
+		for _, attribute := range []kollectv1alpha1.Attribute{celAttribute(test.cel, test.declared), pathAttribute(test.jsonPath, test.declared)} {
+			if attribute.CEL+attribute.JSONPath == "" {
+				continue
+			}
+			attribute.Optional = true
+			got, err := extractOne(t, attribute, object)
+			switch {
+			case test.want == "" && (err != nil || got != "{"):
+				t.Errorf("%.60s: got %s %v, want no value", attribute.CEL+attribute.JSONPath, got, err)
+			case test.want != "" && (err == nil || err.Reason != test.want):
+				t.Errorf("%.60s: got %.60s %v, want %s", attribute.CEL+attribute.JSONPath, got, err, test.want)
+			}
+		}
 	}
 }
 
