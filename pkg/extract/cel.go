@@ -3,6 +3,7 @@ package extract
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -37,9 +38,10 @@ type celEnvironment struct {
 // the version that its API servers are compatible with, plus the object. It has
 // no clock and no other input.
 var environmentOnce = sync.OnceValues(func() (*celEnvironment, error) {
-	// cel-go shares this one error value and writes a node into it at its first
-	// use, without a lock; so it is used here first.
+	// cel-go shares these two error values and writes a node into each at its
+	// first use, without a lock; so they are used here first.
 	types.LabelErrNode(-1, types.NoSuchOverloadErr())
+	types.LabelErrNode(-1, types.Int(math.MaxInt64).ConvertToType(types.TimestampType))
 	base := environment.MustBaseEnvSet(environment.DefaultCompatibilityVersion()).NewExpressionsEnv()
 	env, err := base.Extend(
 		cel.Variable(objectVariable, cel.DynType),

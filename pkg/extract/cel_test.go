@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/cel-go/cel"
@@ -169,6 +170,34 @@ func TestMapsIterateInOrder(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestSharedErrorsAreSafe: some errors are the same value wherever they arise.
+func TestSharedErrorsAreSafe(t *testing.T) {
+	profile, errs := Compile([]kollectv1alpha1.Attribute{
+		{Name: "a", CEL: `timestamp(object.metadata.generation)`},
+		{Name: "b", CEL: `object.spec.paused || object.metadata.generation + 1 > 0 ? timestamp(object.metadata.generation * 2) : timestamp(0)`},
+		{Name: "c", CEL: `object.spec.paused ? "" : object.kind + object.spec.replicas`},
+		{Name: "d", CEL: `[timestamp(string(object.metadata.creationTimestamp)), timestamp(-object.metadata.generation)]`, Type: "json"},
+	})
+	if len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	var wait sync.WaitGroup
+	for range 4 {
+		wait.Go(func() {
+			_, errs := profile.Attributes(nil, deployment())
+			if len(errs) != 4 {
+				t.Errorf("%d errors, want 4: %v", len(errs), errs)
+			}
+			for _, err := range errs { // no location is right for all
+				if err.Attribute != "c" && strings.Contains(err.Message, "column") {
+					t.Errorf("another error's location: %s", err.Message)
+				}
+			}
+		})
+	}
+	wait.Wait()
 }
 
 // TestEveryFunctionHasAPrice fails when a new version of Kubernetes' libraries
