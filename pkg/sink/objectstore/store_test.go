@@ -89,8 +89,10 @@ func TestPointerOfAnotherProgram(t *testing.T) {
 		"another cluster":    replace(`"cluster": "demo"`, `"cluster": "prod"`),
 		"no generation":      replace(`"generation": 1`, `"generation": 0`),
 		"another generation": replace(`"generation": 1,`, `"generation": 2,`),
-		"data elsewhere":     replace(folderName, "etc"),
-		"too large":          string(ours) + strings.Repeat(" ", maxPointer),
+		"an endless generation": strings.NewReplacer(`"generation": 1,`, `"generation": 9223372036854775806,`,
+			"generation=1.json", "generation=9223372036854775806.json").Replace(string(ours)),
+		"data elsewhere": replace(folderName, "etc"),
+		"too large":      string(ours) + strings.Repeat(" ", maxPointer),
 	} {
 		t.Run(what, func(t *testing.T) {
 			if err := os.WriteFile(name, []byte(data), 0o644); err != nil {
