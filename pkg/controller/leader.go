@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/leaderelection"
@@ -51,20 +52,22 @@ func (l LeaderElection) campaign(ctx context.Context, client kubernetes.Interfac
 
 // term waits to be elected and leads until the lease is lost or ctx ends. The
 // lease is given up only when lead has returned, so that the next leader begins
-// when this one is done.
+// when this one is done; and the context of lead ends when the lease runs out at
+// the latest, whatever the API server's answers do.
 func (l LeaderElection) term(ctx context.Context, client kubernetes.Interface, lead func(context.Context, func(context.Context) (bool, error))) error {
 	campaigning, resign := context.WithCancel(context.WithoutCancel(ctx))
 	defer resign()
+	term, cancel := context.WithCancel(ctx)
+	defer cancel()
+	lock := l.lock(client)
+	expiry := time.AfterFunc(l.LeaseDuration, cancel)
+	expiry.Stop() // until there is a lease
+	defer expiry.Stop()
 	elected := make(chan context.Context, 1)
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
-		Lock: &resourcelock.LeaseLock{
-			LeaseMeta:  metav1.ObjectMeta{Namespace: l.Namespace, Name: l.Name},
-			Client:     client.CoordinationV1(),
-			LockConfig: resourcelock.ResourceLockConfig{Identity: l.Identity},
-		},
+		Lock:          &expiringLock{Interface: lock, duration: l.LeaseDuration, expiry: expiry},
 		LeaseDuration: l.LeaseDuration, RenewDeadline: l.RenewDeadline, RetryPeriod: l.RetryPeriod,
-		ReleaseOnCancel: true,
-		Name:            l.Name,
+		Name: l.Name,
 		Callbacks: leaderelection.LeaderCallbacks{
 			OnStartedLeading: func(ctx context.Context) { elected <- ctx },
 			OnStoppedLeading: func() { klog.FromContext(ctx).V(1).Info("The lease is lost or given up") },
@@ -81,18 +84,76 @@ func (l LeaderElection) term(ctx context.Context, client kubernetes.Interface, l
 	defer func() {
 		resign()
 		<-ended
+		if elector.IsLeader() {
+			l.release(ctx, lock)
+		}
 	}()
 	select {
 	case <-ctx.Done():
 	case <-ended:
 	case leading := <-elected:
-		term, cancel := context.WithCancel(ctx)
-		defer cancel()
 		stop := context.AfterFunc(leading, cancel)
 		defer stop()
 		lead(term, func(ctx context.Context) (bool, error) { return l.holds(ctx, client) })
 	}
 	return nil
+}
+
+func (l LeaderElection) lock(client kubernetes.Interface) resourcelock.Interface {
+	return &resourcelock.LeaseLock{
+		LeaseMeta:  metav1.ObjectMeta{Namespace: l.Namespace, Name: l.Name},
+		Client:     client.CoordinationV1(),
+		LockConfig: resourcelock.ResourceLockConfig{Identity: l.Identity},
+	}
+}
+
+// expiringLock is a lock that has a timer fire when the lease runs out that it
+// wrote last.
+type expiringLock struct {
+	resourcelock.Interface
+	duration time.Duration
+	expiry   *time.Timer
+}
+
+// Create implements resourcelock.Interface.
+func (e *expiringLock) Create(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	return e.write(func() error { return e.Interface.Create(ctx, record) })
+}
+
+// Update implements resourcelock.Interface.
+func (e *expiringLock) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	return e.write(func() error { return e.Interface.Update(ctx, record) })
+}
+
+func (e *expiringLock) write(write func() error) error {
+	began := time.Now()
+	err := write()
+	if err == nil {
+		e.expiry.Reset(time.Until(began.Add(e.duration)))
+	}
+	return err
+}
+
+// release gives up the lease, if this process still holds it. Without an answer
+// it runs out by itself.
+func (l LeaderElection) release(ctx context.Context, lock resourcelock.Interface) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.RenewDeadline)
+	defer cancel()
+	for {
+		record, _, err := lock.Get(ctx)
+		if err == nil && record.HolderIdentity == l.Identity {
+			now := metav1.Now()
+			err = lock.Update(ctx, resourcelock.LeaderElectionRecord{
+				LeaderTransitions: record.LeaderTransitions, LeaseDurationSeconds: 1, RenewTime: now, AcquireTime: now,
+			})
+		}
+		if err != nil && !apierrors.IsConflict(err) {
+			klog.FromContext(ctx).V(1).Info("The lease can not be given up, and runs out", "err", err)
+		}
+		if !apierrors.IsConflict(err) {
+			return
+		}
+	}
 }
 
 // holds asks the API server whether this process holds the lease.

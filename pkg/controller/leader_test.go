@@ -8,10 +8,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	kubernetesfake "k8s.io/client-go/kubernetes/fake"
+	coordinationv1client "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	clienttesting "k8s.io/client-go/testing"
 )
 
@@ -117,6 +119,91 @@ func TestALostLeaseEndsATermAndNoMore(t *testing.T) {
 			t.Errorf("%s holds the lease after it has ended", *holder)
 		}
 	})
+}
+
+// hangingClient is a client whose calls for leases hang when they are told to:
+// until their context ends, or with deaf for a minute after that.
+type hangingClient struct {
+	kubernetes.Interface
+	hang, deaf atomic.Bool
+}
+
+func (c *hangingClient) CoordinationV1() coordinationv1client.CoordinationV1Interface {
+	return hangingCoordination{c.Interface.CoordinationV1(), c}
+}
+
+type hangingCoordination struct {
+	coordinationv1client.CoordinationV1Interface
+	client *hangingClient
+}
+
+func (c hangingCoordination) Leases(namespace string) coordinationv1client.LeaseInterface {
+	return hangingLeases{c.CoordinationV1Interface.Leases(namespace), c.client}
+}
+
+type hangingLeases struct {
+	coordinationv1client.LeaseInterface
+	client *hangingClient
+}
+
+func (l hangingLeases) hang(ctx context.Context) error {
+	if !l.client.hang.Load() {
+		return nil
+	}
+	<-ctx.Done()
+	if l.client.deaf.Load() {
+		time.Sleep(time.Minute) // of the bubble's clock
+	}
+	return ctx.Err()
+}
+
+func (l hangingLeases) Get(ctx context.Context, name string, options metav1.GetOptions) (*coordinationv1.Lease, error) {
+	if err := l.hang(ctx); err != nil {
+		return nil, err
+	}
+	return l.LeaseInterface.Get(ctx, name, options)
+}
+
+func (l hangingLeases) Update(ctx context.Context, lease *coordinationv1.Lease, options metav1.UpdateOptions) (*coordinationv1.Lease, error) {
+	if err := l.hang(ctx); err != nil {
+		return nil, err
+	}
+	return l.LeaseInterface.Update(ctx, lease, options)
+}
+
+func TestNobodyLeadsLongerThanTheLease(t *testing.T) {
+	for name, tc := range map[string]struct {
+		deaf    bool
+		leaving time.Duration
+	}{
+		"calls that hang until their context ends": {false, 2 * time.Second},
+		"calls that hang for longer":               {true, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client := &hangingClient{Interface: kubernetesfake.NewClientset()}
+				client.deaf.Store(tc.deaf)
+				var leaders atomic.Int32
+				var one, two candidate
+				one.run(t, client, "one", &leaders, tc.leaving)
+				two.run(t, client.Interface, "two", &leaders, 0)
+				pass(30 * time.Second)
+				if !one.leads.Load() {
+					t.Fatal("the first candidate does not lead")
+				}
+				client.hang.Store(true)
+				pass(time.Minute)
+				if one.leads.Load() || !two.leads.Load() {
+					t.Errorf("the first leads: %v, the second: %v; want the second alone", one.leads.Load(), two.leads.Load())
+				}
+				one.stop()
+				if !two.leads.Load() {
+					t.Error("the first gave up the lease of the second")
+				}
+				two.stop()
+			})
+		})
+	}
 }
 
 func TestWithoutElectionOneLeadsAlways(t *testing.T) {
