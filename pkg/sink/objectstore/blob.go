@@ -14,8 +14,8 @@ import (
 	"gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
 
+	"kollect.io/kollect/pkg/format"
 	"kollect.io/kollect/pkg/sink"
-	"kollect.io/kollect/pkg/sink/format"
 )
 
 const (

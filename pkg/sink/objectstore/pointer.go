@@ -9,9 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"kollect.io/kollect/pkg/format"
 	"kollect.io/kollect/pkg/inventory"
 	"kollect.io/kollect/pkg/sink"
-	"kollect.io/kollect/pkg/sink/format"
 )
 
 // The kinds of the objects that describe an export.

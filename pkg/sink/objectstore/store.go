@@ -12,9 +12,9 @@ import (
 	"time"
 
 	kollectv1alpha1 "kollect.io/kollect/pkg/apis/kollect/v1alpha1"
+	"kollect.io/kollect/pkg/format"
 	"kollect.io/kollect/pkg/inventory"
 	"kollect.io/kollect/pkg/sink"
-	"kollect.io/kollect/pkg/sink/format"
 )
 
 // Options are the server's part of a store's configuration.
@@ -183,7 +183,8 @@ func fenced(current *pointer) error {
 }
 
 // readPointer returns the inventory's pointer and its version, or nil if there
-// is none. One that is not ours is never written over.
+// is none. One that is not ours is never written over, nor one of another format:
+// two sinks would replace each other's content for ever.
 func (s *Store) readPointer(ctx context.Context, of *inventory.Inventory, folder string) (*pointer, string, error) {
 	key := s.prefix + pointerKey(folder)
 	data, version, err := s.bucket.read(ctx, key)
@@ -196,6 +197,10 @@ func (s *Store) readPointer(ctx context.Context, of *inventory.Inventory, folder
 	p, err := parsePointer(data, of, folder)
 	if err != nil {
 		return nil, "", sink.Permanent(fmt.Errorf("read %s: not a pointer that Kollect wrote: %w: restore it, or move it away to export anew", key, err))
+	}
+	if p.Format != s.format {
+		return nil, "", sink.Permanent(fmt.Errorf("spec.objectStore.format: %s is kept in format %s, not %s, by another sink or by this one before: give this sink another spec.objectStore.prefix",
+			key, p.Format, s.format))
 	}
 	return p, version, nil
 }

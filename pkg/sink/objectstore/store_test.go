@@ -118,6 +118,36 @@ func TestPointerOfAnotherProgram(t *testing.T) {
 	}
 }
 
+// Two sinks of different formats at one place would fight for ever.
+func TestPointerOfAnotherFormat(t *testing.T) {
+	d := inFolder(t, "json")
+	held, err := export(t, d.Open(t), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := *inFolder(t, "parquet")
+	other.root = d.root
+	of := sinktest.NewSample(inventory.Ref{Namespace: "team-a", Name: "apps"}).Snapshot().Inventory()
+	store := other.Open(t)
+	_, markErr := store.Mark(t.Context(), of)
+	_, confirmErr := store.Confirm(t.Context(), of, held, exportTime)
+	_, writeErr := export(t, store, 2)
+	for _, err := range []error{markErr, confirmErr, writeErr} {
+		if err == nil || !sink.IsPermanent(err) || !strings.Contains(err.Error(), "another spec.objectStore.prefix") {
+			t.Errorf("error is %v, want a permanent one with the mend", err)
+		}
+	}
+	again := d.Open(t)
+	defer again.Close()
+	if mark, err := again.Mark(t.Context(), of); err != nil || mark != held {
+		t.Errorf("mark %v, %v; want what was held", mark, err)
+	}
+	other.spec.Prefix = "elsewhere"
+	if _, err := export(t, other.Open(t), 2); err != nil {
+		t.Errorf("at another prefix: %v", err)
+	}
+}
+
 func second[A, B any](_ A, b B) B { return b }
 
 // What a crash left is never written over: the exporter takes the next generation.
