@@ -12,8 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"kollect.io/kollect/pkg/format"
 	"kollect.io/kollect/pkg/inventory"
-	"kollect.io/kollect/pkg/sink/format"
 	"kollect.io/kollect/pkg/sink/sinktest"
 )
 

@@ -9,8 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/parquet-go/parquet-go"
 
+	"kollect.io/kollect/pkg/format"
 	"kollect.io/kollect/pkg/inventory"
-	"kollect.io/kollect/pkg/sink/format"
 	"kollect.io/kollect/pkg/sink/sinktest"
 )
 

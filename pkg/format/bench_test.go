@@ -8,8 +8,8 @@ import (
 
 	"github.com/parquet-go/parquet-go"
 
+	"kollect.io/kollect/pkg/format"
 	"kollect.io/kollect/pkg/inventory"
-	"kollect.io/kollect/pkg/sink/format"
 	"kollect.io/kollect/pkg/sink/sinktest"
 )
 
