@@ -44,7 +44,8 @@ func (m *model) put(row *Row, resourceVersion string) bool {
 		return false
 	}
 	t.rows[row.UID()] = row
-	if resourceVersion != "" {
+	before, _ := strconv.Atoi(t.state.ResourceVersion)
+	if after, _ := strconv.Atoi(resourceVersion); after >= before && resourceVersion != "" {
 		t.state.ResourceVersion = resourceVersion
 	}
 	return true

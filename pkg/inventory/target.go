@@ -17,7 +17,9 @@ type TargetState struct {
 	// Message says why the target is stale or not synced, and what would mend
 	// it.
 	Message string
-	// ResourceVersion is the newest version of the source that changed a row.
+	// ResourceVersion is the newest version that a row was put at, in whatever
+	// order they came, unless SetTargetState set another since. Removing a row
+	// leaves it as it is.
 	ResourceVersion string
 }
 
@@ -122,15 +124,22 @@ func (tx *Tx) Put(row *Row, resourceVersion string) bool {
 		return false
 	}
 	t.rows[row.UID()], t.collected = row, true
-	if resourceVersion != "" {
-		t.next.ResourceVersion = resourceVersion
-	}
+	t.next.ResourceVersion = newerVersion(t.next.ResourceVersion, resourceVersion)
 	tx.touchTarget(t)
 	for inv := range t.inventories {
 		inv.replace(before, row)
 		tx.touchInventory(inv)
 	}
 	return true
+}
+
+// newerVersion returns the larger of two resource versions, which are decimal
+// numbers without leading zeros, or empty.
+func newerVersion(a, b string) string {
+	if len(a) > len(b) || len(a) == len(b) && a > b {
+		return a
+	}
+	return b
 }
 
 // Remove removes the target's row of that identity. It reports whether there
