@@ -47,7 +47,7 @@ var prices = map[string]price{
 
 	operators.Equals: perComparison, operators.NotEquals: perComparison,
 	operators.In: perSearch, operators.OldIn: perSearch, "in": perSearch,
-	"indexOf": perProduct, "lastIndexOf": perProduct, "includes": perSearch,
+	"indexOf": perProduct, "lastIndexOf": perProduct,
 
 	operators.Add: perElement, "slice": perElement, "reverse": perElement,
 	"optional.unwrap": perElement, "unwrapOpt": perElement, "cel.@mapInsert": perElement,
