@@ -1,8 +1,6 @@
 package extract
 
 import (
-	"strings"
-
 	"k8s.io/client-go/util/jsonpath"
 )
 
@@ -24,13 +22,12 @@ type jsonPath struct {
 }
 
 // compileJSONPath accepts what kubectl -o jsonpath accepts, as long as it is
-// one expression, and like kubectl's custom columns also an expression without
-// braces.
+// one expression in braces.
 func compileJSONPath(expression string) (*jsonPath, *failure) {
 	if len(expression) > MaxJSONPathBytes {
 		return nil, failf(InvalidExpression, "the expression is longer than %d bytes; shorten it", MaxJSONPathBytes)
 	}
-	parser, fail := parseJSONPath(withBraces(strings.TrimSpace(expression)))
+	parser, fail := parseJSONPath(expression)
 	if fail != nil {
 		return nil, fail
 	}
@@ -64,17 +61,6 @@ func compileJSONPath(expression string) (*jsonPath, *failure) {
 }
 
 var errNotOne = failf(InvalidExpression, "give exactly one expression in braces and nothing around it, such as {.spec.replicas}")
-
-// withBraces adds the braces that kubectl's custom columns may go without.
-func withBraces(expression string) string {
-	switch {
-	case expression == "" || strings.ContainsAny(expression, "{}"):
-		return expression
-	case strings.HasPrefix(expression, "$") || strings.HasPrefix(expression, "@"):
-		return "{" + expression + "}"
-	}
-	return "{." + strings.TrimPrefix(expression, ".") + "}"
-}
 
 func parseJSONPath(expression string) (parser *jsonpath.Parser, fail *failure) {
 	defer func() {

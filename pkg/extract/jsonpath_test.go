@@ -15,11 +15,7 @@ func TestJSONPath(t *testing.T) {
 		want     string // or the reason
 	}{
 		{"{.metadata.name}", "string", `"shop"`},
-		{".metadata.name", "string", `"shop"`},
-		{"metadata.name", "string", `"shop"`},
-		{"$.metadata.name", "string", `"shop"`},
 		{"{$.metadata.name}", "string", `"shop"`},
-		{" {.metadata.name} ", "string", `"shop"`},
 		{"{.metadata.labels['app\\.kubernetes\\.io/version']}", "string", `"1.27"`},
 		{"{.metadata.labels.app\\.kubernetes\\.io/version}", "string", `"1.27"`},
 		{"{.metadata.generation}", "integer", "9007199254740993"},

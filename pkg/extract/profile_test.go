@@ -181,6 +181,12 @@ func TestABadAttributeIsReportedAndTheOthersWork(t *testing.T) {
 			kollectv1alpha1.Attribute{JSONPath: "name: {.metadata.name}"}, InvalidExpression,
 			[]string{"spec.attributes[bad].jsonPath: give exactly one expression"},
 		},
+		"path without braces": {
+			kollectv1alpha1.Attribute{JSONPath: ".metadata.name"}, InvalidExpression, []string{"exactly one expression in braces"},
+		},
+		"space around": {
+			kollectv1alpha1.Attribute{JSONPath: " {.metadata.name}"}, InvalidExpression, []string{"nothing around it"},
+		},
 		"two paths": {
 			kollectv1alpha1.Attribute{JSONPath: "{.a}{.b}"}, InvalidExpression, []string{"exactly one"},
 		},
