@@ -75,6 +75,10 @@ func (c *Controller) reconcileProfile(_ context.Context, k key) error {
 		return nil
 	}
 	before := c.profiles.get(k)
+	var former *resolved
+	if before != nil && before.uid == string(o.meta.UID) {
+		former = before.resource
+	}
 	if before != nil && (before.uid != string(o.meta.UID) || before.generation != o.meta.Generation) {
 		before = nil
 	}
@@ -84,7 +88,7 @@ func (c *Controller) reconcileProfile(_ context.Context, k key) error {
 	} else {
 		next.extract, next.failures = extract.Compile(o.spec.Attributes)
 	}
-	found, problem, err := c.resolver.resolve(o.spec.Resource)
+	found, problem, err := c.resolve(o.spec.Resource, former)
 	switch {
 	case err != nil && before != nil && before.resource != nil:
 		return err // what was found stays
@@ -105,6 +109,20 @@ func (c *Controller) reconcileProfile(_ context.Context, k key) error {
 		c.enqueueTargetsOf(k)
 	}
 	return nil
+}
+
+// resolve resolves a profile's resource. One that names no version stays with
+// the version that it had for as long as that is served: another version is
+// another resource to the collector, which drops the rows of the former.
+func (c *Controller) resolve(ref kollectv1alpha1.ResourceReference, former *resolved) (*resolved, *problem, error) {
+	if ref.Version == "" && former != nil && former.Group == ref.Group && former.Kind == ref.Kind {
+		same := ref
+		same.Version = former.Version
+		if found, problem, err := c.resolver.resolve(same); err != nil || problem == nil {
+			return found, nil, err
+		}
+	}
+	return c.resolver.resolve(ref)
 }
 
 // equal reports whether both are nil or point to equal values.

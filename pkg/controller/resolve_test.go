@@ -7,6 +7,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/discovery/fake"
 	clienttesting "k8s.io/client-go/testing"
 
 	inventoryv1alpha1 "kollect.io/kollect/pkg/apis/inventory/v1alpha1"
@@ -125,4 +126,40 @@ func TestAResourceThatGoesIsShownAndStaysWithItsTargets(t *testing.T) {
 	if missing := h.profiles.all(true); len(missing) != 1 {
 		t.Errorf("looked for again: %v", missing)
 	}
+}
+
+func TestAProfileWithoutVersionStaysWithItsVersion(t *testing.T) {
+	h := newHarness(t)
+	h.serve(gateways)
+	p := clusterProfile("gateways", "Gateway")
+	p.Spec.Resource.Group = "example.com"
+	h.see(p)
+	h.see(clusterTarget("gateways", "gateways"))
+	k := key{Name: "gateways"}
+	want := func(version string) {
+		t.Helper()
+		h.resolver.invalidate()
+		h.reconcile(h.reconcileProfile, k)
+		h.reconcile(h.reconcileTarget, k)
+		if told, _ := h.told("gateways"); told.Resource.Version != version || told.Suspend {
+			t.Errorf("told of %s, suspended: %v; want %s", told.Resource, told.Suspend, version)
+		}
+	}
+	want("v1")
+	v2 := gateways.DeepCopy()
+	v2.GroupVersion = "example.com/v2"
+	d := h.core.Discovery().(*fake.FakeDiscovery)
+	d.Resources = append([]*metav1.APIResourceList{v2}, d.Resources...) // now preferred
+	want("v1")
+	edited := p.DeepCopy()
+	edited.Generation, edited.Spec.Attributes = 2, []kollectv1alpha1.Attribute{{Name: "class", CEL: "object.spec.class"}}
+	h.see(edited)
+	want("v1")
+	h.forgetResources("example.com/v1")
+	want("v2")
+	again := edited.DeepCopy()
+	again.Generation, again.Spec.Resource.Version = 3, "v1"
+	h.serve(gateways)
+	h.see(again)
+	want("v1")
 }
