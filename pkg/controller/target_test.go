@@ -203,3 +203,41 @@ func TestFailingAttributesAreShown(t *testing.T) {
 	wantCondition(t, status.Conditions, "Extracted", "False", "NotFound", "KollectClusterTarget maps", "color")
 	wantCondition(t, status.Conditions, "Ready", "True", "Ready")
 }
+
+func TestAProfileShowsNoFailureOfATargetThatLeftIt(t *testing.T) {
+	for name, leave := range map[string]func(*harness) *kollectv1alpha1.KollectClusterTarget{
+		"deleted": func(h *harness) *kollectv1alpha1.KollectClusterTarget {
+			h.lose(h.targetKind.cluster, clusterTarget("maps", "maps"))
+			return nil
+		},
+		"with another profile": func(h *harness) *kollectv1alpha1.KollectClusterTarget {
+			o := clusterTarget("maps", "other")
+			o.Generation = 2
+			h.see(o)
+			return o
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHarness(t, clusterProfile("maps", "ConfigMap"), clusterTarget("maps", "maps"))
+			k := key{Name: "maps"}
+			extracted := func() kollectv1alpha1.ProfileStatus {
+				h.reconcile(h.reconcileProfile, k)
+				o, _ := h.profileKind.lookup(k)
+				return h.profileStatus.change(o, func(*kollectv1alpha1.ProfileStatus) {})
+			}
+			h.collector.failures[inventory.TargetRef(k)] = []collect.Failure{{Attribute: "color", Reason: extract.NotFound, Message: "no such field", Objects: 1}}
+			wantCondition(t, extracted().Conditions, "Extracted", "False", "NotFound")
+			before, _ := h.targetKind.lookup(k)
+			var after *targetObject
+			if o := leave(h); o != nil {
+				opened, _ := h.targetKind.open(o)
+				after = &opened
+			}
+			h.targetChanged(k, &before, after)
+			if h.profileQueue.Len() != 1 {
+				t.Fatalf("%d profiles are looked at, want the former one", h.profileQueue.Len())
+			}
+			wantCondition(t, extracted().Conditions, "Extracted", "True", "Extracted")
+		})
+	}
+}

@@ -20,14 +20,7 @@ func (c *Controller) watch() error {
 				c.profileQueue.Add(k)
 			}
 		}),
-		c.targetKind.watch(func(k key, before, after *targetObject) {
-			if respecified(before, after) {
-				c.targetQueue.Add(k)
-				c.enqueueInventoriesOf(k)
-			} else if !maps.Equal(before.meta.Labels, after.meta.Labels) {
-				c.enqueueInventoriesOf(k)
-			}
-		}),
+		c.targetKind.watch(c.targetChanged),
 		c.inventoryKind.watch(func(k key, before, after *inventoryObject) {
 			if respecified(before, after) {
 				c.inventoryQueue.Add(k)
@@ -44,6 +37,24 @@ func (c *Controller) watch() error {
 		c.namespaces.watch(c.namespacesChanged),
 		c.watchDefinitions(),
 	)
+}
+
+// targetChanged has looked at what a target, its inventories and the profile
+// that it used or uses depend on.
+func (c *Controller) targetChanged(k key, before, after *targetObject) {
+	switch {
+	case respecified(before, after):
+		c.targetQueue.Add(k)
+		c.enqueueInventoriesOf(k)
+		if before == nil {
+			return
+		}
+		if profile, problem := profileOf(*before); problem == nil {
+			c.profileQueue.Add(profile) // which shows what fails in its targets
+		}
+	case !maps.Equal(before.meta.Labels, after.meta.Labels):
+		c.enqueueInventoriesOf(k)
+	}
 }
 
 // watchDefinitions has resources looked for when a definition comes or changes.
