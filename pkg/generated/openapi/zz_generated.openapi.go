@@ -76,17 +76,22 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		runtime.TypeMeta{}.OpenAPIModelName():                            schema_k8sio_apimachinery_pkg_runtime_TypeMeta(ref),
 		runtime.Unknown{}.OpenAPIModelName():                             schema_k8sio_apimachinery_pkg_runtime_Unknown(ref),
 		version.Info{}.OpenAPIModelName():                                schema_k8sio_apimachinery_pkg_version_Info(ref),
+		v1alpha1.ChangedValue{}.OpenAPIModelName():                       schema_pkg_apis_inventory_v1alpha1_ChangedValue(ref),
 		v1alpha1.ClusterInventory{}.OpenAPIModelName():                   schema_pkg_apis_inventory_v1alpha1_ClusterInventory(ref),
 		v1alpha1.ClusterInventoryList{}.OpenAPIModelName():               schema_pkg_apis_inventory_v1alpha1_ClusterInventoryList(ref),
 		v1alpha1.ClusterInventoryRow{}.OpenAPIModelName():                schema_pkg_apis_inventory_v1alpha1_ClusterInventoryRow(ref),
 		v1alpha1.ClusterInventoryRowList{}.OpenAPIModelName():            schema_pkg_apis_inventory_v1alpha1_ClusterInventoryRowList(ref),
+		v1alpha1.DiffState{}.OpenAPIModelName():                          schema_pkg_apis_inventory_v1alpha1_DiffState(ref),
 		v1alpha1.Inventory{}.OpenAPIModelName():                          schema_pkg_apis_inventory_v1alpha1_Inventory(ref),
+		v1alpha1.InventoryDiff{}.OpenAPIModelName():                      schema_pkg_apis_inventory_v1alpha1_InventoryDiff(ref),
+		v1alpha1.InventoryDiffOptions{}.OpenAPIModelName():               schema_pkg_apis_inventory_v1alpha1_InventoryDiffOptions(ref),
 		v1alpha1.InventoryList{}.OpenAPIModelName():                      schema_pkg_apis_inventory_v1alpha1_InventoryList(ref),
 		v1alpha1.InventoryRow{}.OpenAPIModelName():                       schema_pkg_apis_inventory_v1alpha1_InventoryRow(ref),
 		v1alpha1.InventoryRowList{}.OpenAPIModelName():                   schema_pkg_apis_inventory_v1alpha1_InventoryRowList(ref),
 		v1alpha1.InventoryStatus{}.OpenAPIModelName():                    schema_pkg_apis_inventory_v1alpha1_InventoryStatus(ref),
 		v1alpha1.KindCount{}.OpenAPIModelName():                          schema_pkg_apis_inventory_v1alpha1_KindCount(ref),
 		v1alpha1.RowContent{}.OpenAPIModelName():                         schema_pkg_apis_inventory_v1alpha1_RowContent(ref),
+		v1alpha1.RowDifference{}.OpenAPIModelName():                      schema_pkg_apis_inventory_v1alpha1_RowDifference(ref),
 		v1alpha1.SinkState{}.OpenAPIModelName():                          schema_pkg_apis_inventory_v1alpha1_SinkState(ref),
 		v1alpha1.Source{}.OpenAPIModelName():                             schema_pkg_apis_inventory_v1alpha1_Source(ref),
 		v1alpha1.TargetReference{}.OpenAPIModelName():                    schema_pkg_apis_inventory_v1alpha1_TargetReference(ref),
@@ -2807,6 +2812,33 @@ func schema_k8sio_apimachinery_pkg_version_Info(ref common.ReferenceCallback) co
 	}
 }
 
+func schema_pkg_apis_inventory_v1alpha1_ChangedValue(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ChangedValue is a value that is not what it was.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"before": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Before is the earlier value; absent if there was none.",
+							Ref:         ref(v1alpha1.Value{}.OpenAPIModelName()),
+						},
+					},
+					"after": {
+						SchemaProps: spec.SchemaProps{
+							Description: "After is the later value; absent if there is none.",
+							Ref:         ref(v1alpha1.Value{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.Value{}.OpenAPIModelName()},
+	}
+}
+
 func schema_pkg_apis_inventory_v1alpha1_ClusterInventory(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -3028,6 +3060,43 @@ func schema_pkg_apis_inventory_v1alpha1_ClusterInventoryRowList(ref common.Refer
 	}
 }
 
+func schema_pkg_apis_inventory_v1alpha1_DiffState(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "DiffState is one of the two states that a diff compares.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"resourceVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ResourceVersion of the state.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"contentHash": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ContentHash of the inventory's rows; empty if there was no such inventory.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"rows": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Rows is how many rows the inventory had.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+				},
+				Required: []string{"resourceVersion", "rows"},
+			},
+		},
+	}
+}
+
 func schema_pkg_apis_inventory_v1alpha1_Inventory(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -3068,6 +3137,116 @@ func schema_pkg_apis_inventory_v1alpha1_Inventory(ref common.ReferenceCallback) 
 		},
 		Dependencies: []string{
 			v1.ObjectMeta{}.OpenAPIModelName(), v1alpha1.InventoryStatus{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_inventory_v1alpha1_InventoryDiff(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "InventoryDiff is how the rows of an inventory differ between two versions: what inventories/{name}/diff answers.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Metadata has the inventory's name and namespace; its resourceVersion is that of the later state, from which the next diff goes on.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"from": {
+						SchemaProps: spec.SchemaProps{
+							Description: "From is the earlier state.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.DiffState{}.OpenAPIModelName()),
+						},
+					},
+					"to": {
+						SchemaProps: spec.SchemaProps{
+							Description: "To is the later state.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.DiffState{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Items are the rows that differ, in the order of their names.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.RowDifference{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"from", "to", "items"},
+			},
+		},
+		Dependencies: []string{
+			v1.ObjectMeta{}.OpenAPIModelName(), v1alpha1.DiffState{}.OpenAPIModelName(), v1alpha1.RowDifference{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_inventory_v1alpha1_InventoryDiffOptions(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "InventoryDiffOptions are the query parameters of inventories/{name}/diff.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"from": {
+						SchemaProps: spec.SchemaProps{
+							Description: "From is the resource version of the earlier state: one that a list, a watch or a diff has returned. It is required.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"to": {
+						SchemaProps: spec.SchemaProps{
+							Description: "To is the resource version of the later state. Default: the newest.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
 	}
 }
 
@@ -3482,6 +3661,137 @@ func schema_pkg_apis_inventory_v1alpha1_RowContent(ref common.ReferenceCallback)
 		},
 		Dependencies: []string{
 			v1alpha1.Source{}.OpenAPIModelName(), v1alpha1.TargetReference{}.OpenAPIModelName(), v1alpha1.Value{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_inventory_v1alpha1_RowDifference(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "RowDifference is a row that differs.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"type": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Type is Added, Changed or Removed.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Name of the row.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"labels": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Labels of the row: those of the later state, or the last of a removed row.",
+							Type:        []string{"object"},
+							AdditionalProperties: &spec.SchemaOrBool{
+								Allows: true,
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
+					"inventory": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Inventory is the name of the inventory that the row belongs to.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"cluster": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Cluster is the name of the cluster.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"target": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Target collected the row.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.TargetReference{}.OpenAPIModelName()),
+						},
+					},
+					"source": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Source is the object from which the row was extracted.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.Source{}.OpenAPIModelName()),
+						},
+					},
+					"attributes": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Attributes are the extracted values by name. An attribute that the object does not have is absent.",
+							Type:        []string{"object"},
+							AdditionalProperties: &spec.SchemaOrBool{
+								Allows: true,
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.Value{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"changedAttributes": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ChangedAttributes has both values of each attribute that a changed row has otherwise.",
+							Type:        []string{"object"},
+							AdditionalProperties: &spec.SchemaOrBool{
+								Allows: true,
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.ChangedValue{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"changedLabels": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ChangedLabels has both values of each label that a changed row has otherwise.",
+							Type:        []string{"object"},
+							AdditionalProperties: &spec.SchemaOrBool{
+								Allows: true,
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.ChangedValue{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"changedSource": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ChangedSource is the source as it was, if it is not the same: an object may come to be read in another version of its API.",
+							Ref:         ref(v1alpha1.Source{}.OpenAPIModelName()),
+						},
+					},
+					"changedTarget": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ChangedTarget is the target that collected the row before, if it is not the same: with dedupe by UID another may come to be the last.",
+							Ref:         ref(v1alpha1.TargetReference{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"type", "name", "inventory", "cluster", "target", "source"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.ChangedValue{}.OpenAPIModelName(), v1alpha1.Source{}.OpenAPIModelName(), v1alpha1.TargetReference{}.OpenAPIModelName(), v1alpha1.Value{}.OpenAPIModelName()},
 	}
 }
 

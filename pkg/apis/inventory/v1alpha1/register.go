@@ -14,7 +14,7 @@ var SchemeGroupVersion = schema.GroupVersion{Group: GroupName, Version: "v1alpha
 
 var (
 	// SchemeBuilder collects the functions that add this package to a scheme.
-	SchemeBuilder = runtime.NewSchemeBuilder(addKnownTypes)
+	SchemeBuilder = runtime.NewSchemeBuilder(addKnownTypes, addDiffOptions)
 	// AddToScheme registers the served kinds.
 	AddToScheme = SchemeBuilder.AddToScheme
 )
@@ -30,6 +30,7 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&ClusterInventory{}, &ClusterInventoryList{},
 		&InventoryRow{}, &InventoryRowList{},
 		&ClusterInventoryRow{}, &ClusterInventoryRowList{},
+		&InventoryDiff{}, &InventoryDiffOptions{},
 	)
 	metav1.AddToGroupVersion(scheme, SchemeGroupVersion)
 	return nil

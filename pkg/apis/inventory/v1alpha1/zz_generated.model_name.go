@@ -9,6 +9,11 @@
 package v1alpha1
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ChangedValue) OpenAPIModelName() string {
+	return "io.kollect.inventory.v1alpha1.ChangedValue"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in ClusterInventory) OpenAPIModelName() string {
 	return "io.kollect.inventory.v1alpha1.ClusterInventory"
 }
@@ -29,8 +34,23 @@ func (in ClusterInventoryRowList) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in DiffState) OpenAPIModelName() string {
+	return "io.kollect.inventory.v1alpha1.DiffState"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in Inventory) OpenAPIModelName() string {
 	return "io.kollect.inventory.v1alpha1.Inventory"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in InventoryDiff) OpenAPIModelName() string {
+	return "io.kollect.inventory.v1alpha1.InventoryDiff"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in InventoryDiffOptions) OpenAPIModelName() string {
+	return "io.kollect.inventory.v1alpha1.InventoryDiffOptions"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
@@ -61,6 +81,11 @@ func (in KindCount) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in RowContent) OpenAPIModelName() string {
 	return "io.kollect.inventory.v1alpha1.RowContent"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in RowDifference) OpenAPIModelName() string {
+	return "io.kollect.inventory.v1alpha1.RowDifference"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
