@@ -163,17 +163,19 @@ func TestOneConditionOfAllSinks(t *testing.T) {
 		name    string
 		adds    []add
 		before  metav1.ConditionStatus
+		changed int64 // generations since before
 		status  metav1.ConditionStatus
 		reason  string
 		message string
 	}{
-		{"no sinks", nil, "", "True", "NoSinks", "spec.sinkRefs"},
-		{"all well", []add{{"a", "Exported", "", true}, {"b", "Delayed", "", true}}, "", "True", "Exported", "every sink"},
-		{"one fails", []add{{"a", "Exported", "", true}, {"b", "Failed", "it is down", false}}, "True", "False", "Failed", "sink b: it is down"},
-		{"two fail", []add{{"a", "Fenced", "x", false}, {"b", "Failed", "y", false}}, "", "False", "Fenced", "sink a: x; sink b: y"},
-		{"one is pending and one fails", []add{{"a", "Pending", "soon", false}, {"b", "Failed", "y", false}}, "True", "False", "Failed", "sink b: y"},
-		{"pending at first", []add{{"a", "Pending", "soon", false}}, "", "False", "Pending", "soon"},
-		{"pending in a new term", []add{{"a", "Pending", "soon", false}}, "True", "True", "before", ""},
+		{"no sinks", nil, "", 0, "True", "NoSinks", "spec.sinkRefs"},
+		{"all well", []add{{"a", "Exported", "", true}, {"b", "Delayed", "", true}}, "", 0, "True", "Exported", "every sink"},
+		{"one fails", []add{{"a", "Exported", "", true}, {"b", "Failed", "it is down", false}}, "True", 0, "False", "Failed", "sink b: it is down"},
+		{"two fail", []add{{"a", "Fenced", "x", false}, {"b", "Failed", "y", false}}, "", 0, "False", "Fenced", "sink a: x; sink b: y"},
+		{"one is pending and one fails", []add{{"a", "Pending", "soon", false}, {"b", "Failed", "y", false}}, "True", 0, "False", "Failed", "sink b: y"},
+		{"pending at first", []add{{"a", "Pending", "soon", false}}, "", 0, "False", "Pending", "soon"},
+		{"pending in a new term", []add{{"a", "Pending", "soon", false}}, "True", 0, "True", "before", ""},
+		{"pending after a change", []add{{"a", "Pending", "soon", false}}, "True", 1, "False", "Pending", "soon"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := &kollectv1alpha1.InventoryStatus{}
@@ -184,7 +186,7 @@ func TestOneConditionOfAllSinks(t *testing.T) {
 			for _, a := range tc.adds {
 				worst.add(a.sink, a.reason, a.message, a.good)
 			}
-			worst.set(s, 1)
+			worst.set(s, 1+tc.changed)
 			wantCondition(t, s.Conditions, "Exported", tc.status, tc.reason, tc.message)
 		})
 	}

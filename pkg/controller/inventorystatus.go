@@ -187,12 +187,13 @@ func (w *worstOutcome) add(sink, reason, message string, good bool) {
 
 func (w *worstOutcome) set(s *kollectv1alpha1.InventoryStatus, generation int64) {
 	name := kollectv1alpha1.ConditionExported
+	known := meta.FindStatusCondition(s.Conditions, name)
 	switch {
 	case w.sinks == 0:
 		setCondition(&s.Conditions, generation, name, metav1.ConditionTrue, reasonNoSinks, "spec.sinkRefs names no sink: there is nothing to export")
 	case w.reason == "":
 		setCondition(&s.Conditions, generation, name, metav1.ConditionTrue, reasonExported, "every sink holds the newest content that it was offered")
-	case w.reason == string(export.Pending) && meta.IsStatusConditionTrue(s.Conditions, name):
+	case w.reason == string(export.Pending) && known != nil && known.Status == metav1.ConditionTrue && known.ObservedGeneration == generation:
 		// A process that begins to lead says nothing worse before it knows.
 	default:
 		setCondition(&s.Conditions, generation, name, metav1.ConditionFalse, w.reason, strings.Join(w.messages, "; "))
