@@ -52,9 +52,13 @@ type item[T object] struct {
 	// shape is the one inventory that the tables of the request are of, or nil.
 	shape *inventory.Inventory
 	// outer is how many encoders ask this object before the one that encodes the
-	// object itself: a watch has one for the event and one that makes tables.
+	// object itself.
 	outer int
 }
+
+// watchEncoders are the outer encoders of a watch: one for the event and one
+// that makes tables.
+const watchEncoders = 2
 
 var (
 	_ runtime.CacheableObject   = &item[row]{}

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -119,6 +120,7 @@ func TestRequests(t *testing.T) {
 		{"GET", "namespaces/team-a/inventories/none", asJSON, 404, `inventories.inventory.kollect.io \"none\" not found`},
 		{"GET", "namespaces/team-a/inventoryrows/" + name, asJSON, 200, `{"kind":"InventoryRow","apiVersion":"inventory.kollect.io/v1alpha1","metadata":{"name":"` + name},
 		{"GET", "namespaces/team-a/inventoryrows/" + name, asTable, 200, `"kind":"PartialObjectMetadata"`},
+		{"GET", "namespaces/team-a/inventoryrows/" + name, asTable, 200, `"name":"Image"`},
 		{"GET", "namespaces/team-a/inventoryrows/" + name + "?includeObject=Object", asTable, 200, `"kind":"InventoryRow"`},
 		{"GET", "namespaces/team-a/inventoryrows?fieldSelector=metadata.name%3D" + name, asJSON, 200, name},
 		{"GET", "inventoryrows?fieldSelector=spec.x%3D1", asJSON, 400, `valid are metadata.name, metadata.namespace, inventory, source.group`},
@@ -222,6 +224,47 @@ func TestWatchFormats(t *testing.T) {
 			cancel()
 			response.Body.Close()
 		}
+	}
+}
+
+// A table's columns come with the first event alone, even if that is a bookmark.
+func TestTablesOfAWatchHaveOneShape(t *testing.T) {
+	s := inventory.NewStore(inventory.Options{})
+	addInventory(s, apps, 2)
+	config := serve(t, s)
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request, err := http.NewRequestWithContext(t.Context(), "GET", config.Host+"/apis/inventory.kollect.io/v1alpha1/inventoryrows"+
+		"?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true&labelSelector=n%3D2", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Accept", asTable)
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	events := json.NewDecoder(response.Body)
+	var first, second struct {
+		Type   string
+		Object metav1.Table
+	}
+	if err := events.Decode(&first); err != nil || first.Type != "BOOKMARK" || len(first.Object.Rows) != 1 {
+		t.Fatalf("got %+v, %v; want a bookmark", first, err)
+	}
+	change(s, newRow(apps, 2, "nginx:1.28"))
+	if err := events.Decode(&second); err != nil || second.Type != "ADDED" || len(second.Object.Rows) != 1 {
+		t.Fatalf("got %+v, %v; want a row", second, err)
+	}
+	columns, row := first.Object.ColumnDefinitions, second.Object.Rows[0]
+	if len(columns) != len(row.Cells) || len(columns) != len(first.Object.Rows[0].Cells) {
+		t.Fatalf("%d columns; got %v after %v", len(columns), row.Cells, first.Object.Rows[0].Cells)
+	}
+	if i := slices.IndexFunc(columns, func(c metav1.TableColumnDefinition) bool { return c.Name == "Image" }); i < 0 || row.Cells[i] != "nginx:1.28" {
+		t.Errorf("columns %v, cells %v", columns, row.Cells)
 	}
 }
 

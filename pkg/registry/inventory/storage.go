@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"context"
+	stderrors "errors"
 	"iter"
 	"time"
 
@@ -42,6 +43,9 @@ func New(s *inventory.Store, serializer runtime.NegotiatedSerializer) map[string
 		"clusterinventories":   newStore(s, heads{inventory.Cluster}, json),
 		"inventoryrows":        newStore(s, rows{inventory.Namespaced}, json),
 		"clusterinventoryrows": newStore(s, rows{inventory.Cluster}, json),
+
+		"inventories/diff":        &diffs{s, inventory.Namespaced},
+		"clusterinventories/diff": &diffs{s, inventory.Cluster},
 	}
 }
 
@@ -154,15 +158,17 @@ func (s *store[T]) Get(ctx context.Context, name string, options *metav1.GetOpti
 	}
 	p := s.kind.place(&selection{namespace: request.NamespaceValue(ctx), name: name})
 	for object := range s.kind.scan(state, p, "") {
-		return s.item(object), nil
+		item := s.item(object)
+		item.shape = s.kind.shape(state, p)
+		return item, nil
 	}
 	return nil, errors.NewNotFound(s.resource(), name)
 }
 
 // fresh returns a state that is not older than version.
 func (s *store[T]) fresh(ctx context.Context, version uint64) (*inventory.State, error) {
-	if state := s.store.State(); state.Version >= version {
-		return state, nil
+	if version == 0 {
+		return s.store.State(), nil
 	}
 	waiting, cancel := context.WithTimeout(ctx, freshness)
 	defer cancel()
@@ -172,6 +178,8 @@ func (s *store[T]) fresh(ctx context.Context, version uint64) (*inventory.State,
 		return state, nil
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
+	case stderrors.Is(err, inventory.ErrExpired): // of another replica
+		return nil, errors.NewResourceExpired(listExpired)
 	}
 	return nil, tooLarge(version, s.store.State().Version)
 }

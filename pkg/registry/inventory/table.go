@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/meta/table"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -39,14 +38,13 @@ func (s *store[T]) ConvertToTable(_ context.Context, object, options runtime.Obj
 		row := s.tableRow(o.object, shape, tableOptions.IncludeObject)
 		t.ResourceVersion = o.object.meta().ResourceVersion
 		t.Rows = append(t.Rows, row)
-	default: // a bookmark, which is an API object without a name
-		accessor, err := meta.Accessor(object)
-		if err != nil {
-			return nil, errors.NewInternalError(fmt.Errorf("make table of %T", object))
-		}
-		t.ResourceVersion = accessor.GetResourceVersion()
+	case *bookmark:
+		shape = o.shape
+		t.ResourceVersion = o.GetObjectMeta().GetResourceVersion()
 		cells := make([]any, len(s.kind.columns(shape)))
-		t.Rows = append(t.Rows, metav1.TableRow{Cells: cells, Object: runtime.RawExtension{Object: object}})
+		t.Rows = append(t.Rows, metav1.TableRow{Cells: cells, Object: runtime.RawExtension{Object: o.object}})
+	default:
+		return nil, errors.NewInternalError(fmt.Errorf("make table of %T", object))
 	}
 	if !tableOptions.NoHeaders {
 		t.ColumnDefinitions = s.kind.columns(shape)

@@ -80,9 +80,13 @@ func TestTablesOfRows(t *testing.T) {
 	if diff := cmp.Diff([]string{"Name", "Kind", "Source Namespace", "Source", "Target", "Age", "UID", "Cluster"}, columnNames(table)); diff != "" {
 		t.Errorf("of two inventories: %s", diff)
 	}
-	bookmark := &inventoryv1alpha1.InventoryRow{ObjectMeta: metav1.ObjectMeta{ResourceVersion: "12", Annotations: map[string]string{metav1.InitialEventsAnnotationKey: "true"}}}
-	if table := mustTable(t, rows, bookmark, ""); table.ResourceVersion != "12" || len(table.Rows) != 1 || table.Rows[0].Object.Object != bookmark {
+	marked := &inventoryv1alpha1.InventoryRow{ObjectMeta: metav1.ObjectMeta{ResourceVersion: "12", Annotations: map[string]string{metav1.InitialEventsAnnotationKey: "true"}}}
+	table = mustTable(t, rows, &bookmark{object: marked, shape: l.shape}, "")
+	if table.ResourceVersion != "12" || len(table.Rows) != 1 || table.Rows[0].Object.Object != marked {
 		t.Errorf("table of a bookmark: %+v", table)
+	}
+	if diff := cmp.Diff(want, columnNames(table)); diff != "" {
+		t.Errorf("of a bookmark: %s", diff)
 	}
 }
 

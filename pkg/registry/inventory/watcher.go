@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/apiserver/pkg/util/flowcontrol"
@@ -75,7 +74,7 @@ func (w *watcher[T]) sendInitial(ctx context.Context) bool {
 }
 
 func (w *watcher[T]) item(object T) *item[T] {
-	return &item[T]{of: w.store, object: object, shape: w.shape, outer: 2}
+	return &item[T]{of: w.store, object: object, shape: w.shape, outer: watchEncoders}
 }
 
 // follow sends what changes, and bookmarks.
@@ -143,13 +142,10 @@ func (w *watcher[T]) sendBookmark(ctx context.Context, annotations map[string]st
 	if state := w.store.store.State(); state.Version == w.version {
 		w.store.store.Hold(state)
 	}
-	object := w.store.kind.newObject()
-	accessor, err := meta.Accessor(object)
-	if err != nil { // all served types have metadata
-		panic(err)
-	}
-	accessor.SetResourceVersion(strconv.FormatUint(w.version, 10))
-	accessor.SetAnnotations(annotations)
+	object := &bookmark{object: w.store.kind.newObject(), shape: w.shape, outer: watchEncoders}
+	meta := object.GetObjectMeta()
+	meta.SetResourceVersion(strconv.FormatUint(w.version, 10))
+	meta.SetAnnotations(annotations)
 	return w.send(ctx, watch.Event{Type: watch.Bookmark, Object: object})
 }
 
