@@ -1,6 +1,8 @@
 package extract
 
 import (
+	"iter"
+
 	"k8s.io/client-go/third_party/forked/golang/template"
 	"k8s.io/client-go/util/jsonpath"
 )
@@ -131,15 +133,29 @@ func (w *jsonPathWalk) descend(output, input []any) ([]any, *failure) {
 	return output, nil
 }
 
+// lists yields the lists of the input, but nothing for null, and ends with a
+// failure at what is no list.
+func lists(input []any) iter.Seq2[[]any, *failure] {
+	return func(yield func([]any, *failure) bool) {
+		for _, v := range input {
+			list, ok := v.([]any)
+			switch {
+			case v == nil:
+			case !ok:
+				yield(nil, errNotAList)
+				return
+			case !yield(list, nil):
+				return
+			}
+		}
+	}
+}
+
 func (w *jsonPathWalk) array(input []any, node *jsonpath.ArrayNode) ([]any, *failure) {
 	var output []any
-	for _, v := range input {
-		if v == nil {
-			continue
-		}
-		list, ok := v.([]any)
-		if !ok {
-			return input, errNotAList
+	for list, fail := range lists(input) {
+		if fail != nil {
+			return input, fail
 		}
 		start, end := bounds(node.Params, len(list))
 		if start == end { // kubectl stops here, whatever lists follow
@@ -182,13 +198,9 @@ func bounds(params [3]jsonpath.ParamsEntry, length int) (start, end int) {
 
 func (w *jsonPathWalk) filter(input []any, node *jsonpath.FilterNode) ([]any, *failure) {
 	var output []any
-	for _, v := range input {
-		if v == nil {
-			continue
-		}
-		list, ok := v.([]any)
-		if !ok {
-			return input, errNotAList
+	for list, fail := range lists(input) {
+		if fail != nil {
+			return input, fail
 		}
 		if fail := w.visit(len(list)); fail != nil {
 			return nil, fail
