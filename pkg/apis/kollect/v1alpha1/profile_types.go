@@ -17,6 +17,16 @@ const (
 	AttributeJSON    AttributeType = "json"
 )
 
+// SecretValues says whether the values of Secrets may become rows.
+// +kubebuilder:validation:Enum=Refuse;Allow
+type SecretValues string
+
+// Whether the values of Secrets may become rows.
+const (
+	SecretValuesRefuse SecretValues = "Refuse"
+	SecretValuesAllow  SecretValues = "Allow"
+)
+
 // ResourceReference names a kind of resource.
 type ResourceReference struct {
 	// Group is the API group; empty for the core group.
@@ -70,9 +80,16 @@ type Attribute struct {
 }
 
 // ProfileSpec says which kind of resource to read, and which attributes.
+// +kubebuilder:validation:XValidation:rule="!has(self.secretValues) || self.secretValues != 'Allow' || self.resource.kind == 'Secret' && (!has(self.resource.group) || self.resource.group == '')",message="Allow is for profiles of the kind Secret: remove it",fieldPath=".secretValues"
 type ProfileSpec struct {
 	// Resource is the kind of resource to read.
 	Resource ResourceReference `json:"resource"`
+	// SecretValues is Allow to let a profile of Secrets be used. What its
+	// expressions take from Secrets is then kept, shown to everybody who may read
+	// the rows, whether or not they may read Secrets, and sent to the sinks.
+	// Default: Refuse.
+	// +optional
+	SecretValues SecretValues `json:"secretValues,omitempty"`
 	// Attributes are the values to extract from each object. Their names differ
 	// in more than case, since SQL readers ignore it.
 	// +kubebuilder:validation:MaxItems=64
@@ -91,7 +108,7 @@ type ProfileStatus struct {
 	// Resource is the resolved resource, as group/version/plural.
 	// +optional
 	Resource string `json:"resource,omitempty"`
-	// Conditions: Ready, Extracted.
+	// Conditions: Ready, Extracted; SecretValues on a profile of Secrets.
 	// +listType=map
 	// +listMapKey=type
 	// +optional
@@ -107,6 +124,7 @@ type ProfileStatus struct {
 // +kubebuilder:subresource:status
 // +kubebuilder:printcolumn:name="Kind",type=string,JSONPath=`.spec.resource.kind`
 // +kubebuilder:printcolumn:name="Resource",type=string,JSONPath=`.status.resource`
+// +kubebuilder:printcolumn:name="Secrets",type=string,JSONPath=`.spec.secretValues`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
@@ -141,6 +159,7 @@ type KollectProfileList struct {
 // +kubebuilder:subresource:status
 // +kubebuilder:printcolumn:name="Kind",type=string,JSONPath=`.spec.resource.kind`
 // +kubebuilder:printcolumn:name="Resource",type=string,JSONPath=`.status.resource`
+// +kubebuilder:printcolumn:name="Secrets",type=string,JSONPath=`.spec.secretValues`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
