@@ -5387,6 +5387,13 @@ func schema_pkg_apis_kollect_v1alpha1_ProfileSpec(ref common.ReferenceCallback) 
 							Ref:         ref(kollectv1alpha1.ResourceReference{}.OpenAPIModelName()),
 						},
 					},
+					"secretValues": {
+						SchemaProps: spec.SchemaProps{
+							Description: "SecretValues is Allow to let a profile of Secrets be used. What its expressions take from Secrets is then kept, shown to everybody who may read the rows, whether or not they may read Secrets, and sent to the sinks. Default: Refuse.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
 					"attributes": {
 						VendorExtensible: spec.VendorExtensible{
 							Extensions: spec.Extensions{
@@ -5448,7 +5455,7 @@ func schema_pkg_apis_kollect_v1alpha1_ProfileStatus(ref common.ReferenceCallback
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Conditions: Ready, Extracted.",
+							Description: "Conditions: Ready, Extracted; SecretValues on a profile of Secrets.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{

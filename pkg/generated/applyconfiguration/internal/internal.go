@@ -592,6 +592,9 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         namedType: io.kollect.kollect.pkg.apis.kollect.v1alpha1.ResourceReference
       default: {}
+    - name: secretValues
+      type:
+        scalar: string
 - name: io.kollect.kollect.pkg.apis.kollect.v1alpha1.ProfileStatus
   map:
     fields:

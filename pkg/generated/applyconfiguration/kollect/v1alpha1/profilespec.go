@@ -5,6 +5,10 @@
 
 package v1alpha1
 
+import (
+	kollectv1alpha1 "kollect.io/kollect/pkg/apis/kollect/v1alpha1"
+)
+
 // ProfileSpecApplyConfiguration represents a declarative configuration of the ProfileSpec type for use
 // with apply.
 //
@@ -12,6 +16,11 @@ package v1alpha1
 type ProfileSpecApplyConfiguration struct {
 	// Resource is the kind of resource to read.
 	Resource *ResourceReferenceApplyConfiguration `json:"resource,omitempty"`
+	// SecretValues is Allow to let a profile of Secrets be used. What its
+	// expressions take from Secrets is then kept, shown to everybody who may read
+	// the rows, whether or not they may read Secrets, and sent to the sinks.
+	// Default: Refuse.
+	SecretValues *kollectv1alpha1.SecretValues `json:"secretValues,omitempty"`
 	// Attributes are the values to extract from each object. Their names differ
 	// in more than case, since SQL readers ignore it.
 	Attributes []AttributeApplyConfiguration `json:"attributes,omitempty"`
@@ -28,6 +37,14 @@ func ProfileSpec() *ProfileSpecApplyConfiguration {
 // If called multiple times, the Resource field is set to the value of the last call.
 func (b *ProfileSpecApplyConfiguration) WithResource(value *ResourceReferenceApplyConfiguration) *ProfileSpecApplyConfiguration {
 	b.Resource = value
+	return b
+}
+
+// WithSecretValues sets the SecretValues field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the SecretValues field is set to the value of the last call.
+func (b *ProfileSpecApplyConfiguration) WithSecretValues(value kollectv1alpha1.SecretValues) *ProfileSpecApplyConfiguration {
+	b.SecretValues = &value
 	return b
 }
 

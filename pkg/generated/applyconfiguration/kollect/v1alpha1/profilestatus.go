@@ -18,7 +18,7 @@ type ProfileStatusApplyConfiguration struct {
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
 	// Resource is the resolved resource, as group/version/plural.
 	Resource *string `json:"resource,omitempty"`
-	// Conditions: Ready, Extracted.
+	// Conditions: Ready, Extracted; SecretValues on a profile of Secrets.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 }
 
