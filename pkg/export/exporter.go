@@ -45,8 +45,14 @@ type Exporter struct {
 
 	mu       sync.Mutex // guards what follows
 	pairs    map[inventory.Ref]map[string]*running
+	ending   map[pairKey]<-chan struct{} // of removed pairs whose loops have not ended
 	starting []*loop
 	ended    bool
+}
+
+type pairKey struct {
+	inventory inventory.Ref
+	sink      string
 }
 
 type running struct {
@@ -61,6 +67,7 @@ func New(options Options) *Exporter {
 		room:    newRoom(),
 		added:   make(chan struct{}, 1),
 		pairs:   map[inventory.Ref]map[string]*running{},
+		ending:  map[pairKey]<-chan struct{}{},
 	}
 }
 
@@ -80,7 +87,7 @@ func (e *Exporter) Run(ctx context.Context) {
 }
 
 // Set adds a pair, or replaces it: what runs of it is cancelled, and the new one
-// begins once that has ended.
+// begins once that has ended, though it was removed before.
 func (e *Exporter) Set(pair Pair) {
 	if pair.Settings.MinInterval <= 0 {
 		pair.Settings.MinInterval = 30 * time.Second
@@ -96,11 +103,11 @@ func (e *Exporter) Set(pair Pair) {
 	next := &running{loop: l, state: State{SinkState: inventory.SinkState{Name: pair.Sink}, Outcome: Pending}}
 	if old := pairs[pair.Sink]; old != nil {
 		next.state = old.state
-		l.after = old.loop.done
-		if e.stop(old.loop) {
-			l.after = old.loop.after
-		}
+		l.after = e.stop(old.loop)
+	} else {
+		l.after = e.ending[l.key()]
 	}
+	delete(e.ending, l.key())
 	pairs[pair.Sink] = next
 	if e.ended {
 		l.end()
@@ -113,13 +120,15 @@ func (e *Exporter) Set(pair Pair) {
 	}
 }
 
-// Remove ends a pair. It does not wait for that.
+// Remove ends a pair. It does not wait for that, but the next Set does.
 func (e *Exporter) Remove(ref inventory.Ref, sink string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	pairs := e.pairs[ref]
 	if r := pairs[sink]; r != nil {
-		e.stop(r.loop)
+		if after := e.stop(r.loop); after != nil {
+			e.ending[r.loop.key()] = after
+		}
 		delete(pairs, sink)
 	}
 	if len(pairs) == 0 {
@@ -148,6 +157,7 @@ func (e *Exporter) startAdded(ctx context.Context, wg *sync.WaitGroup) {
 		loopCtx, cancel := context.WithCancel(klog.NewContext(ctx, logger))
 		l.cancel = cancel
 		wg.Go(func() {
+			defer e.forget(l)
 			defer l.end()
 			defer cancel()
 			l.run(loopCtx)
@@ -156,17 +166,27 @@ func (e *Exporter) startAdded(ctx context.Context, wg *sync.WaitGroup) {
 	e.starting = nil
 }
 
-// stop ends a loop; it reports whether it had not begun. e.mu is held.
-func (e *Exporter) stop(l *loop) bool {
+// stop ends a loop, and returns what is closed once the destination has no user
+// any more; nil if it has none. e.mu is held.
+func (e *Exporter) stop(l *loop) <-chan struct{} {
 	if l.cancel != nil {
 		l.cancel()
-		return false
+		return l.done
 	}
 	if i := slices.Index(e.starting, l); i >= 0 {
 		e.starting = slices.Delete(e.starting, i, i+1)
 		l.end()
 	}
-	return true
+	return l.after
+}
+
+// forget drops what is kept of a removed pair's loop, which has ended.
+func (e *Exporter) forget(l *loop) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.ending[l.key()] == l.done {
+		delete(e.ending, l.key())
+	}
 }
 
 // update changes the state of a loop's pair, unless the pair was replaced.

@@ -284,6 +284,32 @@ func TestReplacedPairBeginsWhenTheOldOneHasEnded(t *testing.T) {
 	})
 }
 
+func TestPairThatIsRemovedAndSetBeginsWhenTheOldOneHasEnded(t *testing.T) {
+	bubble(t, func(f *fixture) {
+		entered, leave := make(chan struct{}, 1), make(chan struct{})
+		old := &fakeSink{fail: func(string) error { entered <- struct{}{}; <-leave; return errDown }}
+		f.synced(true, false, "")
+		f.pair("lake", old, Settings{})
+		<-entered
+		next, last := &fakeSink{}, &fakeSink{}
+		for _, s := range []*fakeSink{next, last} {
+			f.exporter.Remove(ref, "lake")
+			f.pair("lake", s, Settings{})
+		}
+		if n := last.saw().marks; n != 0 {
+			t.Errorf("the new loop called its sink %d times beside the old one", n)
+		}
+		close(leave)
+		synctest.Wait()
+		f.wantWrites(last, 1)
+		f.exporter.Remove(ref, "lake")
+		synctest.Wait()
+		if n := len(f.exporter.ending); n != 0 {
+			t.Errorf("%d ended loops are remembered", n)
+		}
+	})
+}
+
 func TestEndedExporterReleasesEverything(t *testing.T) {
 	bubble(t, func(f *fixture) {
 		var released atomic.Int32

@@ -25,6 +25,8 @@ type loop struct {
 	fenced   int // in a row
 }
 
+func (l *loop) key() pairKey { return pairKey{l.pair.Inventory, l.pair.Sink} }
+
 // wake tells the loop to look again.
 func (l *loop) wake() {
 	select {
