@@ -89,6 +89,11 @@ func (c *Controller) reconcileProfile(_ context.Context, k key) error {
 		next.extract, next.failures = extract.Compile(o.spec.Attributes)
 	}
 	found, problem, err := c.resolve(o.spec.Resource, former)
+	if found != nil {
+		if problem = refuseSecrets(o.spec, found); problem != nil {
+			found = nil
+		}
+	}
 	switch {
 	case err != nil && before != nil && before.resource != nil:
 		return err // what was found stays
@@ -142,6 +147,7 @@ func (c *Controller) setProfileStatus(o profileObject, p *profile) {
 		}
 		setVerdict(&s.Conditions, o.meta.Generation, kollectv1alpha1.ConditionReady, ready,
 			reasonReady, "the expressions compile and the resource exists")
+		setSecretValues(&s.Conditions, o.meta.Generation, p)
 		switch {
 		case len(p.failures) > 0:
 			setCondition(&s.Conditions, o.meta.Generation, kollectv1alpha1.ConditionExtracted, metav1.ConditionFalse,

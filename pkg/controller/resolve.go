@@ -71,8 +71,8 @@ func (r *resolver) invalidate() {
 // resolve returns the resource of a kind. The error is worth another try; the
 // problem is not, until the API server has other resources.
 func (r *resolver) resolve(ref kollectv1alpha1.ResourceReference) (*resolved, *problem, error) {
-	if refused := refusal(ref.Group, ref.Kind); refused != nil {
-		return nil, refused, nil
+	if ref.Group == ownGroup {
+		return nil, ownAPIRefused, nil
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -95,7 +95,7 @@ func (r *resolver) resolve(ref kollectv1alpha1.ResourceReference) (*resolved, *p
 	if err != nil {
 		return nil, nil, fmt.Errorf("find the resource of kind %s: %w", ref.Kind, err)
 	}
-	found := &resolved{
+	return &resolved{
 		Resource: inventory.Resource{
 			Group:    mapping.Resource.Group,
 			Version:  mapping.Resource.Version,
@@ -103,11 +103,7 @@ func (r *resolver) resolve(ref kollectv1alpha1.ResourceReference) (*resolved, *p
 			Kind:     mapping.GroupVersionKind.Kind,
 		},
 		namespaced: mapping.Scope.Name() == meta.RESTScopeNameNamespace,
-	}
-	if found.Group == "" && found.Resource.Resource == "secrets" {
-		return nil, refusal("", "Secret"), nil
-	}
-	return found, nil, nil
+	}, nil, nil
 }
 
 const (
@@ -116,18 +112,10 @@ const (
 	ownGroup = "inventory.kollect.io"
 )
 
-// refusal returns why a kind is never collected, or nil. A row of a served row
+// ownAPIRefused is why the served API is not collected: a row of a served row
 // would be served, and so be a row again, without end.
-func refusal(group, kind string) *problem {
-	switch {
-	case group == "" && kind == "Secret":
-		return problemf(reasonSecretsRefused, "spec.resource: Secrets are not collected: choose another kind")
-	case group == ownGroup:
-		return problemf(reasonOwnAPIRefused,
-			"spec.resource: group %s is what is made of the rows, and is not collected: choose a kind of another group", ownGroup)
-	}
-	return nil
-}
+var ownAPIRefused = problemf(reasonOwnAPIRefused,
+	"spec.resource: group %s is what is made of the rows, and is not collected: choose a kind of another group", ownGroup)
 
 func notFound(ref kollectv1alpha1.ResourceReference) *problem {
 	what := fmt.Sprintf("kind %s in group %q", ref.Kind, ref.Group)

@@ -37,7 +37,7 @@ func TestResourcesAreFoundByDiscovery(t *testing.T) {
 		{"of a version", kollectv1alpha1.ResourceReference{Group: "example.com", Version: "v1", Kind: "Gateway"}, "example.com/v1/gateways", true, ""},
 		{"of another version", kollectv1alpha1.ResourceReference{Group: "example.com", Version: "v2", Kind: "Gateway"}, "", false, "ResourceNotFound"},
 		{"of another group", kollectv1alpha1.ResourceReference{Kind: "Deployment"}, "", false, "ResourceNotFound"},
-		{"Secrets", kollectv1alpha1.ResourceReference{Kind: "Secret"}, "", false, "SecretsRefused"},
+		{"Secrets", kollectv1alpha1.ResourceReference{Kind: "Secret"}, "v1/secrets", true, ""},
 		{"of the served group", kollectv1alpha1.ResourceReference{Group: inventoryv1alpha1.GroupName, Kind: "InventoryRow"}, "", false, "OwnAPIRefused"},
 		{"of the served group, in a version", kollectv1alpha1.ResourceReference{Group: inventoryv1alpha1.GroupName, Version: "v1alpha1", Kind: "InventoryRow"}, "", false, "OwnAPIRefused"},
 	} {

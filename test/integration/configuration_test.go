@@ -53,7 +53,7 @@ spec: {resource: {group: example.com, kind: Gateway}}}`,
 			manifests: `{apiVersion: kollect.io/v1alpha1, kind: KollectProfile, metadata: {name: secrets, namespace: a},
 spec: {resource: {kind: Secret}}}`,
 			resource: "kollectprofiles", object: "secrets",
-			condition: "Ready", status: "False", reason: "SecretsRefused", words: []string{"spec.resource", "choose another kind"},
+			condition: "Ready", status: "False", reason: "SecretsRefused", words: []string{"spec.secretValues", "Allow", "choose another kind"},
 		},
 		{
 			name: "the server's own rows",

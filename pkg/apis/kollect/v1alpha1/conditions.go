@@ -8,8 +8,8 @@ const (
 	// ConditionExtracted, on profiles and targets, is False while a required
 	// attribute cannot be extracted from some object.
 	ConditionExtracted = "Extracted"
-	// ConditionSecretValues, on profiles of Secrets and no others, says whether
-	// the values of Secrets become rows.
+	// ConditionSecretValues, on profiles of Secrets that allow it and no others, is
+	// True: what the expressions take from Secrets is in rows.
 	ConditionSecretValues = "SecretValues"
 	// ConditionSynced, on targets and inventories, says that the first list is
 	// complete, so that the rows are all rows.
