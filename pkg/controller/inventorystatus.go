@@ -130,7 +130,7 @@ func (t *term) setExported(s *kollectv1alpha1.InventoryStatus, o inventoryObject
 	for _, sink := range o.status.Sinks {
 		known[sink.Name] = sink
 	}
-	newest := t.generations.Newest(inventory.Ref(k))
+	newest := t.generations.Newest(inventory.Ref(k), string(o.meta.UID))
 	if newest.Number > s.Generation {
 		s.Generation, s.ContentHash = newest.Number, newest.Hash.String()
 	}

@@ -32,12 +32,17 @@ type Generations struct {
 
 // counter is that of one inventory.
 type counter struct {
-	newest atomic.Pointer[Generation] // the newest that was handed out; written under mu
+	newest atomic.Pointer[handedOut] // written under mu
 
 	mu         sync.Mutex // guards what follows
-	uid        string
-	next, last int64  // what is left of the reserved block: next to last
-	version    uint64 // of the newest snapshot that was given a generation
+	next, last int64      // what is left of the reserved block: next to last
+	version    uint64     // of the newest snapshot that was given a generation
+}
+
+// handedOut is the newest generation, and the UID of the inventory it was for.
+type handedOut struct {
+	Generation
+	uid string
 }
 
 // Generation is an export generation and the content that it stands for.
@@ -60,11 +65,12 @@ func (g *Generations) Of(ctx context.Context, snapshot *inventory.Snapshot, atLe
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	newest := *c.newest.Load()
-	if c.uid != of.UID { // made again: its status starts anew
-		c.uid, c.next, c.last, newest.Hash = of.UID, 0, -1, inventory.ContentHash{}
+	again := newest.uid != of.UID
+	if again { // made again: its status starts anew
+		c.next, c.last = 0, -1
 	}
 	version := snapshot.Head().Version
-	same := newest.Number > 0 && newest.Hash == snapshot.Hash()
+	same := !again && newest.Number > 0 && newest.Hash == snapshot.Hash()
 	switch {
 	case same && newest.Number >= atLeast:
 		c.version = max(c.version, version)
@@ -77,7 +83,7 @@ func (g *Generations) Of(ctx context.Context, snapshot *inventory.Snapshot, atLe
 		return 0, err
 	}
 	c.version = max(c.version, version)
-	c.newest.Store(&Generation{Number: number, Hash: snapshot.Hash()})
+	c.newest.Store(&handedOut{Generation{Number: number, Hash: snapshot.Hash()}, of.UID})
 	return number, nil
 }
 
@@ -98,13 +104,15 @@ func (c *counter) take(ctx context.Context, reserver Reserver, of *inventory.Inv
 	return atLeast, nil
 }
 
-// Newest returns the newest generation of the inventory that was handed out; the
-// zero Generation if there was none. It never waits.
-func (g *Generations) Newest(ref inventory.Ref) Generation {
+// Newest returns the newest generation of the inventory with that UID that was
+// handed out; the zero Generation if there was none. It never waits.
+func (g *Generations) Newest(ref inventory.Ref, uid string) Generation {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if c := g.counters[ref]; c != nil {
-		return *c.newest.Load()
+		if newest := c.newest.Load(); newest.uid == uid {
+			return newest.Generation
+		}
 	}
 	return Generation{}
 }
@@ -115,7 +123,7 @@ func (g *Generations) counter(ref inventory.Ref) *counter {
 	c := g.counters[ref]
 	if c == nil {
 		c = &counter{last: -1}
-		c.newest.Store(&Generation{})
+		c.newest.Store(&handedOut{})
 		g.counters[ref] = c
 	}
 	return c

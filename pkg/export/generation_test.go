@@ -34,7 +34,7 @@ func TestOneGenerationStandsForOneContent(t *testing.T) {
 			t.Fatalf("generation %d, %v; want %d", got, err, want)
 		}
 	}
-	if got := g.Newest(ref); got != (Generation{}) {
+	if got := g.Newest(ref, "u"); got != (Generation{}) {
 		t.Errorf("newest generation before the first: %v", got)
 	}
 	of(s[0], 1, 1)
@@ -48,7 +48,7 @@ func TestOneGenerationStandsForOneContent(t *testing.T) {
 	of(s[2], 1, 43)
 	store.Update(func(tx *inventory.Tx) { tx.Put(row("a", "a"), "1") }) // back to the first content
 	of(store.State().Snapshot(ref), 1, 44)
-	if got, want := g.Newest(ref), (Generation{44, s[0].Hash()}); got != want {
+	if got, want := g.Newest(ref, "u"), (Generation{44, s[0].Hash()}); got != want {
 		t.Errorf("newest generation %v, want %v", got, want)
 	}
 }
@@ -89,9 +89,19 @@ func TestAnInventoryMadeAgainReservesAgain(t *testing.T) {
 		tx.RemoveInventory(ref)
 		tx.SetInventory(inventory.Inventory{Ref: ref, UID: "another", Cluster: "c", Targets: []inventory.TargetRef{target}})
 	})
+	reserver.err = errors.New("the API server is down")
+	for range 2 {
+		if got, err := g.Of(t.Context(), store.State().Snapshot(ref), 1); !errors.Is(err, reserver.err) {
+			t.Errorf("generation %d, %v without a reservation", got, err)
+		}
+	}
+	reserver.err = nil
+	if newest := g.Newest(ref, "another"); newest != (Generation{}) {
+		t.Errorf("newest generation %v, which is that of the inventory before", newest)
+	}
 	got, err := g.Of(t.Context(), store.State().Snapshot(ref), 1)
-	if err != nil || got != 2 || reserver.calls != 2 {
-		t.Errorf("generation %d, %v after %d reservations; want 2 after 2", got, err, reserver.calls)
+	if err != nil || got != 2 || reserver.calls != 4 {
+		t.Errorf("generation %d, %v after %d reservations; want 2 after 4", got, err, reserver.calls)
 	}
 }
 
