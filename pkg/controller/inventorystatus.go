@@ -144,6 +144,9 @@ func (t *term) setExported(s *kollectv1alpha1.InventoryStatus, o inventoryObject
 		state, running := states[ref.Name]
 		switch {
 		case problem != nil:
+			if running && state.Outcome != export.Pending { // to the sink as it was
+				status = sinkStatus(&state)
+			}
 			status.LastError, status.RetryTime = problem.message, nil
 			worst.add(ref.Name, problem.reason, problem.message, false)
 		case !running || state.Outcome == export.Pending: // what was known stands

@@ -92,7 +92,8 @@ func (s *openSink) closeIfUnused() {
 	}
 }
 
-// sinkState is what is known of a sink: either it is open, or there is a problem.
+// sinkState is what is known of a sink: it is open, or there is a problem; or
+// both, when it is open as it was and can't be opened as it is.
 type sinkState struct {
 	open    *openSink
 	problem *problem
@@ -150,7 +151,7 @@ func (s *sinks) clear() {
 	}
 }
 
-// problem says why a sink is not open; nil if it is, or is about to be.
+// problem says why a sink is not open as it is; nil if it is, or is about to be.
 func (s *sinks) problem(k key, kind *sinkKind) *problem {
 	if _, exists := kind.lookup(k); !exists {
 		return problemf(reasonSinkNotFound, "spec.sinkRefs: there is no %s: create it, or correct the reference", sinkName(kind, k))
@@ -217,7 +218,7 @@ func (t *term) reopen(ctx context.Context, o sinkObject, before sinkState) (sink
 		revision += fmt.Sprintf("/%s/%s", secret.UID, secret.ResourceVersion)
 	}
 	if before.open != nil && before.open.revision == revision {
-		return before, again
+		return sinkState{open: before.open}, again
 	}
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
@@ -230,7 +231,11 @@ func (t *term) reopen(ctx context.Context, o sinkObject, before sinkState) (sink
 		if !strings.HasPrefix(message, "spec.") {
 			message = fmt.Sprintf("spec.%s: %s", o.spec.Type, message)
 		}
-		return sinkState{problem: &problem{reason: reasonOpenFailed, message: message}}, again
+		next := sinkState{problem: &problem{reason: reasonOpenFailed, message: message}}
+		if before.open != nil && !sink.IsPermanent(err) && strings.HasPrefix(before.open.revision, string(o.meta.UID)+"/") {
+			next.open = before.open // it may pass: what was opened stays in use
+		}
+		return next, again
 	}
 	return sinkState{open: &openSink{sink: opened, revision: revision, closing: t.closing}}, again
 }

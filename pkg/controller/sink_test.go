@@ -15,6 +15,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	clienttesting "k8s.io/client-go/testing"
 
 	kollectv1alpha1 "kollect.io/kollect/pkg/apis/kollect/v1alpha1"
@@ -82,6 +83,12 @@ func (o *opened) open(_ context.Context, config SinkConfig) (sink.SnapshotStore,
 	o.sinks = append(o.sinks, s)
 	o.token = append(o.token, string(config.Secret["token"]))
 	return s, nil
+}
+
+func (o *opened) fail(err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.err = err
 }
 
 func (o *opened) tokens() []string {
@@ -196,6 +203,52 @@ func TestASinkIsOpenedAndExportedTo(t *testing.T) {
 		}
 		wantCondition(t, h.exported().Conditions, "Exported", "False", "SinkNotFound", "KollectSink a/lake")
 	})
+}
+
+func TestAPassingErrorRetiresNoSink(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		err    error
+		uid    types.UID
+		stands bool
+	}{
+		{"passing", errors.New("connection refused"), "uid-lake", true},
+		{"permanent", sink.Permanent(errors.New("spec.objectStore.url: must be a URL")), "uid-lake", false},
+		{"of another sink of that name", errors.New("connection refused"), "another", false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h, sinks := leading(t, objectStoreSink(nil), func(*harness) {})
+				changed := objectStoreSink(nil)
+				changed.UID, changed.Generation = tc.uid, 2
+				h.see(changed)
+				sinks.fail(tc.err)
+				h.Controller.leading.Load().sinkQueue.Add(key{"a", "lake"})
+				pass(30 * time.Second)
+				h.sinkReady("False", "OpenFailed")
+				if open, _ := sinks.closed(); (open == 1) != tc.stands {
+					t.Errorf("%d sinks are open, want the former one: %v", open, tc.stands)
+				}
+				if !tc.stands {
+					return
+				}
+				broke := time.Now()
+				pass(2 * time.Minute)
+				status := h.exported()
+				wantCondition(t, status.Conditions, "Exported", "False", "SinkNotReady", "connection refused")
+				if s := status.Sinks[0]; s.LastSuccessTime == nil || !s.LastSuccessTime.After(broke) || !strings.Contains(s.LastError, "connection refused") {
+					t.Errorf("status of the sink %+v, want successes at the former one, and why it is not the new one", s)
+				}
+				sinks.fail(nil)
+				pass(2 * time.Minute)
+				h.sinkReady("True", "Ready")
+				if open, closed := sinks.closed(); open != 1 || closed != 1 {
+					t.Errorf("%d sinks are open and %d closed, want 1 and 1", open, closed)
+				}
+				wantCondition(t, h.exported().Conditions, "Exported", "True", "Exported")
+			})
+		})
+	}
 }
 
 func TestASinkInUseIsClosedByItsLastUser(t *testing.T) {
