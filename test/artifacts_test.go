@@ -360,4 +360,7 @@ func TestDeploymentPassesFlagsThatTheServerTakes(t *testing.T) {
 	if got := options.CertSecret; got != serverNamespace+"/kollect-apiserver-certs" {
 		t.Errorf("the rights are for the Secret kollect-apiserver-certs, the server keeps %s", got)
 	}
+	if flags.Changed("cert-dir") {
+		t.Error("--cert-dir is not read when there is --cert-secret")
+	}
 }
