@@ -66,6 +66,8 @@ func TestExpressionsEndAtTheirLimit(t *testing.T) {
 		`quantity("1e-999999999")`,
 		`quantity("1E+999999999").isGreaterThan(quantity("1"))`,
 		`object.list.all(x, quantity("1.5e999999999").compareTo(quantity(x.replace("item", ""))) != 0)`,
+		`[quantity("1e5000")].map(q, object.list.all(x, object.list.all(y, q.isGreaterThan(quantity("1.0001")))))`,
+		`quantity("1e-5000").isInteger()`,
 		`isQuantity("9223372036854775808e-2147483648")`,
 		`quantity("1e99999999999999999999")`,
 		`object.list.slice(0, 2000).all(x, "%.65535e".format([1.5]) != "")`,

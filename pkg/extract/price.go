@@ -171,15 +171,17 @@ func padding(v ref.Val, limit int) int {
 	return n
 }
 
-// digits is about how many digits the quantity that v is may be computed with:
-// those it is written with, and as many as its exponent says.
+// digits is about how many digits a quantity that is written as v is computed
+// with. An unusual exponent counts tenfold: what is done with the quantity later
+// is not paid by its size.
 func digits(v ref.Val) int {
+	const usualExponent = 30
 	s, _ := v.(types.String)
 	exponent := int64(0)
 	if i := strings.LastIndexAny(string(s), "eE"); i >= 0 {
 		exponent, _ = strconv.ParseInt(string(s[i+1:]), 10, 32) // 0 if none, the largest if larger
 	}
-	return len(s) + int(max(exponent, -exponent))
+	return len(s) + 10*max(0, int(max(exponent, -exponent))-usualExponent)
 }
 
 func textCost(args []ref.Val) int {
