@@ -84,6 +84,7 @@ type Controller struct {
 
 	profileQueue, targetQueue, targetStatusQueue workqueue.TypedRateLimitingInterface[key]
 	inventoryQueue, inventoryStatusQueue         workqueue.TypedRateLimitingInterface[key]
+	namespaceQueue                               workqueue.TypedRateLimitingInterface[key] // of one key, which is empty
 
 	recorder        record.EventRecorder // from Run on
 	profileStatus   *statuses[kollectv1alpha1.ProfileSpec, kollectv1alpha1.ProfileStatus]
@@ -153,6 +154,7 @@ func newController(config Config, clients clients) *Controller {
 		inventories:  inventories{problems: map[key]*problem{}},
 		profileQueue: newQueue("profiles"), targetQueue: newQueue("targets"), targetStatusQueue: newQueue("target-states"),
 		inventoryQueue: newQueue("inventories"), inventoryStatusQueue: newQueue("inventory-states"),
+		namespaceQueue: newQueue("namespaces"),
 	}
 	c.access = newAccess(clients.core.AuthorizationV1().SubjectAccessReviews(), config.AccessInterval, config.AccessInterval/12,
 		func(target key) { c.targetQueue.AddAfter(target, selectionDelay) })
@@ -192,7 +194,8 @@ func (c *Controller) Run(ctx context.Context) error {
 // shutDown ends the goroutines that queues have.
 func (c *Controller) shutDown() {
 	for _, queue := range []interface{ ShutDown() }{
-		c.profileQueue, c.targetQueue, c.targetStatusQueue, c.inventoryQueue, c.inventoryStatusQueue, c.access.queue,
+		c.profileQueue, c.targetQueue, c.targetStatusQueue, c.inventoryQueue, c.inventoryStatusQueue, c.namespaceQueue,
+		c.access.queue,
 	} {
 		queue.ShutDown()
 	}
@@ -228,6 +231,7 @@ func (c *Controller) work(ctx context.Context) error {
 	wg.Go(func() { work(ctx, c.targetStatusQueue, 2, c.reconcileTargetStatus) })
 	wg.Go(func() { work(ctx, c.inventoryQueue, 2, c.reconcileInventory) })
 	wg.Go(func() { work(ctx, c.inventoryStatusQueue, 2, c.reconcileInventoryStatus) })
+	wg.Go(func() { work(ctx, c.namespaceQueue, 1, c.reconcileSelections) })
 	wg.Go(func() { c.access.run(ctx) })
 	wg.Go(func() { c.lookForResources(ctx) })
 	wg.Go(func() { c.followHeads(ctx) })

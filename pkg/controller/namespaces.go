@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"context"
 	"fmt"
 	"maps"
 
@@ -51,18 +52,28 @@ func (n *namespaces) watch(changed func()) error {
 	return nil
 }
 
-// namespacesChanged has looked at what selects namespaces by what exists.
+// namespacesChanged has all that selects namespaces looked at, once for many
+// changes: at the start, each namespace is one.
 func (c *Controller) namespacesChanged() {
+	c.namespaceQueue.AddAfter(key{}, selectionDelay)
+}
+
+// reconcileSelections has looked at what selects namespaces by what exists.
+func (c *Controller) reconcileSelections(context.Context, key) error {
 	for _, o := range c.targetKind.all() {
-		if s, problem := parseNamespaces(o.spec.Namespaces, o.meta.Namespace); problem == nil && o.meta.Namespace != "" && s.lookup() {
-			c.targetQueue.AddAfter(keyOf(o.meta), selectionDelay)
+		if o.meta.Namespace == "" {
+			continue // the collector knows what it selects
+		}
+		if s, problem := parseNamespaces(o.spec.Namespaces, o.meta.Namespace); problem == nil && s.lookup() {
+			c.targetQueue.Add(keyOf(o.meta))
 		}
 	}
 	for _, o := range c.inventoryKind.clusterWide() {
 		if s := o.spec.Namespaces; s != nil && s.Selector != nil {
-			c.inventoryQueue.AddAfter(keyOf(o.meta), selectionDelay)
+			c.inventoryQueue.Add(keyOf(o.meta))
 		}
 	}
+	return nil
 }
 
 // resourcesChanged looks for the resources of a group's profiles again.
