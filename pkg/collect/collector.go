@@ -19,8 +19,7 @@ import (
 // Options are what a collector may be told. The zero value means the defaults.
 type Options struct {
 	// Changed is told of targets of which there may be news: their state in the
-	// store, the number of their rows, their failures, or the namespaces that
-	// they select. It must not block; it is called often, from several goroutines.
+	// store, the number of their rows, or their failures. It must not block; it is called often, from several goroutines.
 	Changed func(inventory.TargetRef)
 	// Debounce is how long targets that are set together have to be in, to share
 	// one list. Default: 100 milliseconds.
@@ -212,26 +211,6 @@ func (c *Collector) Failures(ref inventory.TargetRef) []Failure {
 		return t.failures()
 	}
 	return nil
-}
-
-// Selected returns the namespaces that the target selects, permitted or not, in
-// order: who decides what is permitted asks for them. It returns false while
-// that is not known, and for a resource without namespaces.
-func (c *Collector) Selected(ref inventory.TargetRef) ([]string, bool) {
-	c.mu.Lock()
-	m := c.targets[ref]
-	var t *Target
-	if m != nil {
-		t = m.wanted
-	}
-	c.mu.Unlock()
-	if t == nil || !t.Namespaced {
-		return nil, false
-	}
-	if (t.Namespaces.All || t.Namespaces.Selector != nil) && !c.namespaces.known() {
-		return nil, false
-	}
-	return t.selected(c.namespaces), true
 }
 
 func (c *Collector) changed(ref inventory.TargetRef) {

@@ -158,12 +158,11 @@ func (r *resource) namespaceChanged(name string) {
 			continue
 		}
 		r.moveNamespace(m, name, set, existing)
-		r.collector.changed(*m.ref)
 	}
 }
 
 func (r *resource) moveNamespace(m *member, name string, set labels.Set, existing bool) {
-	selected := m.target.Namespaces.selects(name, set, existing) && m.target.permits(name)
+	selected := m.target.Namespaces.Selects(name, set, existing) && m.target.permits(name)
 	if selected == m.scope.has(name) {
 		return
 	}

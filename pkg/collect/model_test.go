@@ -73,7 +73,7 @@ func (c *cluster) expected(t Target) []string {
 		switch {
 		case len(t.Names) > 0 && !slices.Contains(t.Names, o.GetName()),
 			t.Labels != nil && !t.Labels.Matches(labels.Set(o.GetLabels())),
-			!t.Namespaces.selects(o.GetNamespace(), set, ns != nil || t.Namespaces.All && t.Permitted == nil),
+			!t.Namespaces.Selects(o.GetNamespace(), set, ns != nil || t.Namespaces.All && t.Permitted == nil),
 			!t.permits(o.GetNamespace()):
 			continue
 		}

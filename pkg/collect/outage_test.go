@@ -135,9 +135,6 @@ func TestATargetByLabelsOfNamespacesNeedsTheirList(t *testing.T) {
 		if state.Synced || !state.Stale || !strings.Contains(state.Message, "namespaces") {
 			t.Errorf("state without the list of namespaces: %+v, want stale, not synced, and why", state)
 		}
-		if _, known := collector.Selected(target.Ref); known {
-			t.Error("the selected namespaces are known without their list")
-		}
 		if state := stateOf(store, inventory.TargetRef{Namespace: "tenant", Name: "all"}); !state.Synced || state.Stale {
 			t.Errorf("state of a target of all namespaces: %+v, want synced", state)
 		}
@@ -145,9 +142,6 @@ func TestATargetByLabelsOfNamespacesNeedsTheirList(t *testing.T) {
 		settle()
 		if state := stateOf(store, target.Ref); !state.Synced || state.Stale || state.Rows != 1 {
 			t.Errorf("state with the list: %+v, want one row, synced", state)
-		}
-		if got, known := collector.Selected(target.Ref); !known || len(got) != 1 || got[0] != "ns" {
-			t.Errorf("selected namespaces: got %v, %v, want ns", got, known)
 		}
 	})
 }

@@ -81,9 +81,9 @@ type NamespaceScope struct {
 	Exclude  []string
 }
 
-// selects reports whether the namespace of these labels is selected. One that
+// Selects reports whether the namespace of these labels is selected. One that
 // does not exist, or is not known yet, is selected by its name only.
-func (s *NamespaceScope) selects(name string, set labels.Set, existing bool) bool {
+func (s *NamespaceScope) Selects(name string, set labels.Set, existing bool) bool {
 	switch {
 	case slices.Contains(s.Exclude, name):
 		return false
@@ -91,6 +91,29 @@ func (s *NamespaceScope) selects(name string, set labels.Set, existing bool) boo
 		return true
 	}
 	return existing && (s.All || s.Selector != nil && s.Selector.Matches(set))
+}
+
+// Lookup reports whether it depends on which namespaces exist.
+func (s *NamespaceScope) Lookup() bool { return s.All || s.Selector != nil }
+
+// Selected returns the selected namespaces in order: those of the names, existing
+// or not, and those of the existing ones, which each calls its argument for.
+func (s *NamespaceScope) Selected(each func(func(name string, set labels.Set))) []string {
+	var names []string
+	for _, name := range s.Names {
+		if s.Selects(name, nil, false) {
+			names = append(names, name)
+		}
+	}
+	if s.Lookup() {
+		each(func(name string, set labels.Set) {
+			if s.Selects(name, set, true) {
+				names = append(names, name)
+			}
+		})
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 type set map[string]struct{}
@@ -134,31 +157,12 @@ func (t *Target) scope(namespaces *namespaces) scope {
 		return scope{all: true, except: newSet(t.Namespaces.Exclude)}
 	}
 	s := scope{in: set{}}
-	for _, name := range t.selected(namespaces) {
+	for _, name := range t.Namespaces.Selected(namespaces.each) {
 		if t.permits(name) {
 			s.in[name] = struct{}{}
 		}
 	}
 	return s
-}
-
-// selected returns the selected namespaces, permitted or not.
-func (t *Target) selected(namespaces *namespaces) []string {
-	var names []string
-	for _, name := range t.Namespaces.Names {
-		if t.Namespaces.selects(name, nil, false) {
-			names = append(names, name)
-		}
-	}
-	if t.Namespaces.All || t.Namespaces.Selector != nil {
-		namespaces.each(func(name string, set labels.Set) {
-			if t.Namespaces.selects(name, set, true) {
-				names = append(names, name)
-			}
-		})
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
 }
 
 // member is a target in the resource that it collects.

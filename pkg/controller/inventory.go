@@ -90,7 +90,7 @@ func (c *Controller) define(o inventoryObject) (*inventory.Inventory, *problem) 
 		def.Dedupe = inventory.Dedupe(o.spec.Dedupe == kollectv1alpha1.DedupeByResourceUID)
 		existing := c.namespaces.labels()
 		add(c.targetKind.all(), func(t targetObject) bool {
-			return t.meta.Namespace == "" || namespaces.selects(t.meta.Namespace, existing[t.meta.Namespace])
+			return t.meta.Namespace == "" || namespaces.Selects(t.meta.Namespace, existing[t.meta.Namespace], true)
 		})
 	}
 	slices.SortFunc(def.Targets, inventory.TargetRef.Compare)

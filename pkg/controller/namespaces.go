@@ -21,6 +21,13 @@ type namespaces struct {
 	informer cache.SharedIndexInformer
 }
 
+// each calls fn for each existing namespace.
+func (n *namespaces) each(fn func(name string, set labels.Set)) {
+	for name, set := range n.labels() {
+		fn(name, set)
+	}
+}
+
 // labels returns the labels of the existing namespaces, by name.
 func (n *namespaces) labels() map[string]labels.Set {
 	items := n.informer.GetIndexer().List()
@@ -64,7 +71,7 @@ func (c *Controller) reconcileSelections(context.Context, key) error {
 		if o.meta.Namespace == "" {
 			continue // the collector knows what it selects
 		}
-		if s, problem := parseNamespaces(o.spec.Namespaces, o.meta.Namespace); problem == nil && s.lookup() {
+		if s, problem := parseNamespaces(o.spec.Namespaces, o.meta.Namespace); problem == nil && s.Lookup() {
 			c.targetQueue.Add(keyOf(o.meta))
 		}
 	}

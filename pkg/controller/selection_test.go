@@ -12,8 +12,10 @@ import (
 )
 
 func TestNamespacesAreSelected(t *testing.T) {
-	existing := func() map[string]labels.Set {
-		return map[string]labels.Set{"own": {}, "a": {"team": "a"}, "b": {"team": "a"}, "c": {"team": "c"}}
+	existing := func(fn func(string, labels.Set)) {
+		for name, set := range map[string]labels.Set{"own": {}, "a": {"team": "a"}, "b": {"team": "a"}, "c": {"team": "c"}} {
+			fn(name, set)
+		}
 	}
 	teamA := &metav1.LabelSelector{MatchLabels: map[string]string{"team": "a"}}
 	for _, tc := range []struct {
@@ -37,10 +39,10 @@ func TestNamespacesAreSelected(t *testing.T) {
 			if problem != nil {
 				t.Fatal(problem.message)
 			}
-			if got := s.of(existing); !slices.Equal(got, tc.want) {
+			if got := s.Selected(existing); !slices.Equal(got, tc.want) {
 				t.Errorf("selected %v, want %v", got, tc.want)
 			}
-			if got := s.lookup(); got != tc.lookup {
+			if got := s.Lookup(); got != tc.lookup {
 				t.Errorf("lookup is %v, want %v", got, tc.lookup)
 			}
 		})

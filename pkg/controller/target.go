@@ -199,24 +199,20 @@ func (c *Controller) plan(o targetObject, next *target) (*collect.Target, *probl
 		plan.Match = match
 	}
 	plan.Revision = revision(p, o.spec)
-	selection, problem := parseNamespaces(o.spec.Namespaces, o.meta.Namespace)
-	if problem != nil {
+	if plan.Namespaces, problem = parseNamespaces(o.spec.Namespaces, o.meta.Namespace); problem != nil {
 		return nil, problem
-	}
-	plan.Namespaces = collect.NamespaceScope{
-		All: selection.all, Names: selection.names, Selector: selection.selector, Exclude: selection.exclude,
 	}
 	if o.meta.Namespace == "" { // with the server's own rights
 		return plan, nil
 	}
-	return plan, c.permit(o, p.resource, &selection, plan, next)
+	return plan, c.permit(o, p.resource, plan, next)
 }
 
 // permit bounds a plan by what the target's service account may read.
-func (c *Controller) permit(o targetObject, r *resolved, selection *namespaceSelection, plan *collect.Target, next *target) *problem {
+func (c *Controller) permit(o targetObject, r *resolved, plan *collect.Target, next *target) *problem {
 	namespaces := []string{""}
 	if r.namespaced {
-		namespaces = selection.of(c.namespaces.labels)
+		namespaces = plan.Namespaces.Selected(c.namespaces.each)
 	}
 	account := accountOf(o)
 	v := c.access.judge(keyOf(o.meta), account, r, namespaces)
