@@ -174,6 +174,22 @@ func TestMapsIterateInOrder(t *testing.T) {
 	}
 }
 
+// TestEqualKeysAreRefused: no order of them is the same each time.
+func TestEqualKeysAreRefused(t *testing.T) {
+	for _, expression := range []string{
+		`{quantity("1"): "a", quantity("1"): "b"}.transformList(k, v, v)`,
+		`{quantity("1"): "a", quantity("2"): "c", quantity("1"): "b"}.transformList(k, v, v)`,
+		`["a", "b"].transformMapEntry(i, v, {quantity("1"): v}).transformList(k, v, v)`,
+	} {
+		for range 10 {
+			got, err := extractOne(t, celAttribute(expression, "json"), deployment())
+			if err == nil || err.Reason != EvaluationFailed {
+				t.Fatalf("%s: got %s %v, want %s", expression, got, err, EvaluationFailed)
+			}
+		}
+	}
+}
+
 // TestSharedErrorsAreSafe: some errors are the same value wherever they arise.
 func TestSharedErrorsAreSafe(t *testing.T) {
 	profile, errs := Compile([]kollectv1alpha1.Attribute{

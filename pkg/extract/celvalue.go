@@ -183,15 +183,33 @@ type orderedMap struct{ traits.Mapper }
 var _ traits.Foldable = orderedMap{}
 var _ traits.Zeroer = orderedMap{}
 
-// ordered returns v, as an orderedMap if it is a map that is not yet ordered.
+// ordered returns v, as an orderedMap if it is a map that is not yet ordered. A
+// map has no order, and is an error, if it has keys that nothing tells apart,
+// such as two quantities: cel-go looks only at where they are in memory.
 func ordered(v ref.Val) ref.Val {
 	switch m := v.(type) {
 	case *objectMap, orderedMap, traits.MutableMapper:
 		return v
 	case traits.Mapper:
-		return orderedMap{m}
+		om := orderedMap{m}
+		if om.repeats() {
+			return types.NewErrWithNodeID(-1, "a map has two equal keys")
+		}
+		return om
 	}
 	return v
+}
+
+func (m orderedMap) repeats() bool {
+	for it := m.Mapper.Iterator(); it.HasNext() == types.True; {
+		switch it.Next().(type) {
+		case types.String, types.Int, types.Uint, types.Bool: // these are told apart
+		default:
+			keys := m.keys()
+			return len(slices.CompactFunc(keys, func(a, b ref.Val) bool { return compareKeys(a, b) == 0 })) < len(keys)
+		}
+	}
+	return false
 }
 
 func (m orderedMap) keys() []ref.Val {
