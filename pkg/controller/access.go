@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -267,8 +266,7 @@ func (a *access) ask(ctx context.Context, q question) (bool, error) {
 			return false, errors.New("the server may not ask for access reviews: give it the verb create on subjectaccessreviews.authorization.k8s.io")
 		case err != nil:
 			return false, fmt.Errorf("ask for an access review: %w", err)
-		case !review.Status.Allowed && review.Status.EvaluationError != "" && !strings.HasPrefix(review.Status.EvaluationError, "RBAC:"):
-			// RBAC says so of bindings to roles that do not exist, which is a denial.
+		case !review.Status.Allowed && review.Status.EvaluationError != "":
 			return false, fmt.Errorf("the access review failed: %s", review.Status.EvaluationError)
 		case !review.Status.Allowed:
 			return false, nil

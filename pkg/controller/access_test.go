@@ -147,16 +147,6 @@ func TestFailingReviewsTakeNothingAway(t *testing.T) {
 	}
 }
 
-func TestABindingToNoRoleIsADenial(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		j := newJudge(t)
-		j.reason = `RBAC: role.rbac.authorization.k8s.io "x" not found`
-		j.of("x")
-		pass(6 * time.Second)
-		j.want(t, "permitted map[] denied [x] unknown []", "x")
-	})
-}
-
 func TestManyNamespacesAreAskedForAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		j := newJudge(t)

@@ -51,14 +51,13 @@ func (p *profiles) set(k key, next *profile) {
 	}
 }
 
-// all returns the keys of profiles; with missing, of those whose resource is to
-// be looked for.
-func (p *profiles) all(missing bool) []key {
+// missing returns the keys of profiles whose resource is to be looked for.
+func (p *profiles) missing() []key {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var keys []key
 	for k, profile := range p.byKey {
-		if !missing || profile.missing {
+		if profile.missing {
 			keys = append(keys, k)
 		}
 	}
@@ -181,7 +180,7 @@ func (c *Controller) lookForResources(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		missing := c.profiles.all(true)
+		missing := c.profiles.missing()
 		if len(missing) == 0 {
 			continue
 		}

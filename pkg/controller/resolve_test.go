@@ -123,7 +123,7 @@ func TestAResourceThatGoesIsShownAndStaysWithItsTargets(t *testing.T) {
 	o, _ := h.profileKind.lookup(k)
 	status := h.profileStatus.change(o, func(*kollectv1alpha1.ProfileStatus) {})
 	wantCondition(t, status.Conditions, "Ready", "False", "ResourceNotFound", "Gateway", "example.com")
-	if missing := h.profiles.all(true); len(missing) != 1 {
+	if missing := h.profiles.missing(); len(missing) != 1 {
 		t.Errorf("looked for again: %v", missing)
 	}
 }
