@@ -2,8 +2,10 @@ package format_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -38,7 +40,7 @@ func encode(t *testing.T, f format.Format, s *inventory.Snapshot, o format.Optio
 	return buf.Bytes()
 }
 
-func TestJSONIsAsInTheGoldenFiles(t *testing.T) {
+func TestTextIsAsInTheGoldenFiles(t *testing.T) {
 	cluster := sinktest.NewSample(inventory.Ref{Name: "platform"})
 	cluster.SetAttributes("node-1", `{}`)
 	for name, tc := range map[string]struct {
@@ -50,6 +52,9 @@ func TestJSONIsAsInTheGoldenFiles(t *testing.T) {
 		"rows.ndjson":  {format.NDJSON, small("web", "api"), options},
 		"empty.json":   {format.JSON, small(), options},
 		"empty.ndjson": {format.NDJSON, small(), options},
+		"rows.csv":     {format.CSV, small("web", "api"), options},
+		"empty.csv":    {format.CSV, small(), options},
+		"cluster.csv":  {format.CSV, cluster.Snapshot(), format.Options{}},
 		"cluster.json": {format.JSON, cluster.Snapshot(), format.Options{}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -92,7 +97,7 @@ func TestEqualContentsGiveEqualBytes(t *testing.T) {
 	b.Set("api", "nginx:1.27")
 	b.Delete("gone")
 	b.Fill(5000)
-	for _, f := range []format.Format{format.JSON, format.NDJSON, format.Parquet} {
+	for _, f := range format.All() {
 		if !bytes.Equal(encode(t, f, a.Snapshot(), options), encode(t, f, b.Snapshot(), options)) {
 			t.Errorf("%s: equal contents have different bytes", f)
 		}
@@ -133,8 +138,10 @@ func TestSchemaTellsWhatIsWritten(t *testing.T) {
 	of := small().Inventory()
 	other := *of
 	other.Columns = other.Columns[1:]
-	if format.Parquet.Schema(of) == format.Parquet.Schema(&other) {
-		t.Error("parquet: other columns have an equal schema")
+	for _, f := range []format.Format{format.Parquet, format.CSV} {
+		if f.Schema(of) == f.Schema(&other) {
+			t.Errorf("%s: other columns have an equal schema", f)
+		}
 	}
 	if format.JSON.Schema(of) != format.JSON.Schema(&other) {
 		t.Error("json: columns do not matter but change the schema")
@@ -144,11 +151,35 @@ func TestSchemaTellsWhatIsWritten(t *testing.T) {
 	}
 }
 
+// What was downloaded in part is completed, and what was exported is told apart,
+// by the schema: bytes that change need another schemaVersion.
+func TestBytesAreThoseOfTheSchemaVersion(t *testing.T) {
+	s := sinktest.NewSample(inventory.Ref{Namespace: "team-a", Name: "apps"})
+	s.Fill(5000)
+	var got []byte
+	for _, f := range format.All() {
+		got = fmt.Appendf(got, "%s %x\n", f.Schema(s.Snapshot().Inventory()), sha256.Sum256(encode(t, f, s.Snapshot(), options)))
+	}
+	const golden = "testdata/digests"
+	if *update {
+		if err := os.WriteFile(golden, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("the bytes have changed: raise schemaVersion, then write %s anew: -want +got\n%s", golden, diff)
+	}
+}
+
 // A write error ends the encoding and comes back as it is.
 func TestWriteErrorIsReturned(t *testing.T) {
 	s := sinktest.NewSample(inventory.Ref{Namespace: "team-a", Name: "apps"})
 	s.Fill(3000)
-	for _, f := range []format.Format{format.JSON, format.NDJSON, format.Parquet} {
+	for _, f := range format.All() {
 		for _, after := range []int{0, 1, 100_000} {
 			err := f.Write(&failing{left: after}, s.Snapshot(), options)
 			if err == nil || !strings.Contains(err.Error(), errFull.Error()) {

@@ -26,32 +26,41 @@ func promotedColumn(c inventory.Column) column {
 	return col
 }
 
-// fillPromoted sets the i-th value of each promoted column to what the
-// attributes have. Both are ordered by name, so that one pass is enough.
-func (b *batch) fillPromoted(i int, attributes string) {
+// eachPromoted calls set with the JSON of each column's attribute in order, empty
+// where there is none. Both are ordered by name, so that one pass is enough.
+func eachPromoted(columns []inventory.Column, attributes string, set func(i int, value string)) {
 	next := 0
 	for name, value := range inventory.Members(attributes) {
-		for ; next < len(b.promoted) && b.promoted[next].Name < name; next++ {
-			b.values[firstPromoted+next][i] = parquet.Value{}
+		for ; next < len(columns) && columns[next].Name < name; next++ {
+			set(next, "")
 		}
-		if next == len(b.promoted) {
+		if next == len(columns) {
 			return
 		}
-		if c := b.promoted[next]; c.Name == name {
-			b.values[firstPromoted+next][i] = promotedValue(value, c.Type)
+		if columns[next].Name == name {
+			set(next, value)
 			next++
 		}
 	}
-	for ; next < len(b.promoted); next++ {
-		b.values[firstPromoted+next][i] = parquet.Value{}
+	for ; next < len(columns); next++ {
+		set(next, "")
 	}
 }
 
-// promotedValue returns the value of a promoted attribute. One of another type,
+// fillPromoted sets the i-th value of each promoted column to what the
+// attributes have.
+func (b *batch) fillPromoted(i int, attributes string) {
+	eachPromoted(b.promoted, attributes, func(column int, value string) {
+		b.values[firstPromoted+column][i] = promotedValue(value, b.promoted[column].Type)
+	})
+}
+
+// promotedValue returns the value of a promoted attribute, null if it is empty or
+// null. One of another type,
 // as where two profiles disagree, is its JSON in a column of strings and null in
 // the others; the column attributes has it in any case.
 func promotedValue(value string, t inventory.ColumnType) parquet.Value {
-	if value == "null" {
+	if value == "" || value == "null" {
 		return parquet.Value{}
 	}
 	switch t {
