@@ -22,7 +22,8 @@ type SinkConfig struct {
 	// Namespace of the sink; empty for a cluster sink, which is an administrator's.
 	Namespace string
 	Spec      *kollectv1alpha1.SinkSpec
-	// Secret is what the Secret holds that the sink names; nil if it names none.
+	// Secret is what the Secret holds that the sink names; nil if it names none,
+	// and only then.
 	Secret map[string][]byte
 }
 
@@ -214,7 +215,9 @@ func (t *term) reopen(ctx context.Context, o sinkObject, before sinkState) (sink
 	config := SinkConfig{Namespace: o.meta.Namespace, Spec: o.spec.DeepCopy()}
 	revision := fmt.Sprintf("%s/%d", o.meta.UID, o.meta.Generation)
 	if secret != nil {
-		config.Secret = secret.Data
+		if config.Secret = secret.Data; config.Secret == nil {
+			config.Secret = map[string][]byte{} // not as if the sink named none
+		}
 		revision += fmt.Sprintf("/%s/%s", secret.UID, secret.ResourceVersion)
 	}
 	if before.open != nil && before.open.revision == revision {

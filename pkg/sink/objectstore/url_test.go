@@ -62,6 +62,8 @@ func TestOpenRefuses(t *testing.T) {
 		"no Secret for Azure":       {spec: kollectv1alpha1.ObjectStoreSink{URL: "azblob://container?storage_account=lake"}, want: "spec.secretRef: must name a Secret with connectionString"},
 		"half a Secret":             {spec: kollectv1alpha1.ObjectStoreSink{URL: "s3://bucket?region=eu-central-1"}, secret: secret{"secretAccessKey": []byte(password)}, want: "spec.secretRef: the Secret must have accessKeyID"},
 		"an empty Secret":           {spec: kollectv1alpha1.ObjectStoreSink{URL: "gs://bucket"}, secret: secret{}, want: "spec.secretRef: the Secret must have serviceAccount"},
+		"an empty Secret for S3":    {spec: kollectv1alpha1.ObjectStoreSink{URL: "s3://bucket?region=eu-central-1"}, secret: secret{}, want: "spec.secretRef: the Secret must have accessKeyID"},
+		"an empty Secret for Azure": {spec: kollectv1alpha1.ObjectStoreSink{URL: "azblob://container?storage_account=lake"}, secret: secret{}, want: "spec.secretRef: the Secret must have connectionString"},
 		"no region":                 {spec: kollectv1alpha1.ObjectStoreSink{URL: "s3://bucket"}, secret: s3Secret, want: "?region="},
 		"no account":                {spec: kollectv1alpha1.ObjectStoreSink{URL: "azblob://container"}, secret: secret{"accountKey": []byte(password)}, want: "storage_account"},
 		"an account key":            {spec: kollectv1alpha1.ObjectStoreSink{URL: "azblob://container?storage_account=lake"}, secret: secret{"accountKey": []byte("not base64 " + password)}, want: "accountKey in base64"},
@@ -71,7 +73,7 @@ func TestOpenRefuses(t *testing.T) {
 			"credential_source":{"executable":{"command":"/bin/sh"}},"x":"` + password + `"}`)}, want: "service account"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			store, err := Open(t.Context(), tc.spec, tc.secret, Options{FileRoot: t.TempDir()})
+			store, err := Open(t.Context(), tc.spec, tc.secret, Options{FileRoot: t.TempDir(), AmbientCredentials: tc.secret != nil})
 			if err == nil {
 				store.Close()
 				t.Fatal("no error")
