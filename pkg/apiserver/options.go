@@ -108,6 +108,9 @@ func (o *Options) Validate() error {
 		if _, err := o.certSecret(); err != nil {
 			errs = append(errs, err)
 		}
+		if files := o.Recommended.SecureServing.ServerCert.CertKey; files.CertFile != "" || files.KeyFile != "" {
+			errs = append(errs, errors.New("--cert-secret and --tls-cert-file: give one of them, the certificate is the Secret's or the file's"))
+		}
 	}
 	if o.LeaderElectNamespace != "" {
 		for _, msg := range validation.IsDNS1123Label(o.LeaderElectNamespace) {

@@ -17,6 +17,9 @@ func TestOptions(t *testing.T) {
 		{"--cluster-name=a/b", `--cluster-name "a/b"`},
 		{"--leader-elect-namespace=kollect-system", ""},
 		{"--leader-elect-namespace=a.b", `--leader-elect-namespace "a.b"`},
+		{"--cert-secret=kollect-system/certs", ""},
+		{"--cert-secret=certs", `--cert-secret "certs"`},
+		{"--cert-secret=kollect-system/certs --tls-cert-file=a.crt --tls-private-key-file=a.key", "--cert-secret and --tls-cert-file"},
 		{"--secure-port=70000", "--secure-port"},
 		{"--logging-format=xml", "format"},
 	} {
