@@ -39,9 +39,9 @@ type Settings struct {
 	// MinWriteInterval is the least time between two writes of changed content.
 	// Changes in between are merged; none is dropped.
 	MinWriteInterval time.Duration
-	// AllowMassDelete turns the guard off that holds back an export which would
-	// remove more than half of more than 100 rows until a second complete
-	// snapshot agrees.
+	// AllowMassDelete turns the guard off that holds back an export which shrinks
+	// more than 100 rows to less than half until a second complete snapshot agrees.
+	// Rows that others take the place of do not count.
 	AllowMassDelete bool
 }
 

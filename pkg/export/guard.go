@@ -10,8 +10,9 @@ const (
 	maxGuardWait = 30 * time.Second
 )
 
-// guard holds back an export that would remove most of what is there, until a
-// complete snapshot says the same some time later.
+// guard holds back an export that shrinks what is there to less than half, until
+// a complete snapshot says the same some time later. It counts rows, and does not
+// compare them: as many others in place of those that go pass.
 type guard struct{ since time.Time }
 
 // until returns when the request may be exported. The zero time is now.
