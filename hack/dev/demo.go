@@ -20,10 +20,11 @@ var demoManifests embed.FS
 
 // demonstration runs kubectl for all to see.
 type demonstration struct {
-	out                 io.Writer
-	kubectl, kubeconfig string
-	exports             string                      // the folder of the file:// sinks
-	aggregate           func(context.Context) error // does a controller manager's work on ClusterRoles
+	out        io.Writer
+	kubectl    func(context.Context, ...string) *exec.Cmd
+	kubeconfig string
+	exports    string                      // the folder of the file:// sinks
+	aggregate  func(context.Context) error // does a controller manager's work on ClusterRoles
 }
 
 // run applies the samples, waits for the snapshots and shows what can be asked.
@@ -33,6 +34,7 @@ func (d *demonstration) run(ctx context.Context) error {
 	}
 	d.say("Snapshots are synced when the first list of every target is complete, and exported when the sink has them:")
 	for _, wait := range [][]string{
+		{"wait", "--for=condition=Ready", "--timeout=60s", "ktgt", "--all", "-A"},
 		{"wait", "--for=condition=Synced", "--timeout=60s", "kinv", "--all", "-A"},
 		{"wait", "--for=condition=Exported", "--timeout=60s", "kcinv/platform"},
 		{"wait", "--for=condition=Exported", "--timeout=60s", "kinv/apps", "-n", "team-a"},
@@ -76,7 +78,7 @@ func (d *demonstration) apply(ctx context.Context) error {
 	if err := d.applyYAML(ctx, manifests[0]); err != nil {
 		return err
 	}
-	if _, err := d.command(ctx, "wait", "--for=condition=Established", "--timeout=30s", "crd/caches.demo.example.com").CombinedOutput(); err != nil {
+	if _, err := d.kubectl(ctx, "wait", "--for=condition=Established", "--timeout=30s", "crd/caches.demo.example.com").CombinedOutput(); err != nil {
 		return fmt.Errorf("wait for the demo's CRD: %w", err)
 	}
 	if err := d.aggregate(ctx); err != nil {
@@ -96,7 +98,7 @@ func (d *demonstration) apply(ctx context.Context) error {
 
 // applyYAML applies a stream of documents and says how many.
 func (d *demonstration) applyYAML(ctx context.Context, manifest string) error {
-	cmd := d.command(ctx, "apply", "--server-side", "-f", "-")
+	cmd := d.kubectl(ctx, "apply", "--server-side", "-f", "-")
 	cmd.Stdin = strings.NewReader(manifest)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -113,7 +115,7 @@ func (d *demonstration) watch(ctx context.Context) error {
 	defer cancel()
 	args := []string{"get", "invrow", "-n", "team-a", "-l", "app=shop,tier=web", "--field-selector", "source.kind=Deployment", "-w"}
 	fmt.Fprintf(d.out, "$ kubectl %s\n", strings.Join(args, " "))
-	cmd := d.command(ctx, args...)
+	cmd := d.kubectl(ctx, args...)
 	cmd.WaitDelay = time.Second
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
@@ -127,7 +129,7 @@ func (d *demonstration) watch(ctx context.Context) error {
 	for seen := 0; lines.Scan(); {
 		fmt.Fprintln(d.out, lines.Text())
 		if seen++; seen == 2 { // the header and the row as it was
-			if out, err := d.command(ctx, "set", "image", "-n", "team-a", "deployment/shop", "main="+image).CombinedOutput(); err != nil {
+			if out, err := d.kubectl(ctx, "set", "image", "-n", "team-a", "deployment/shop", "main="+image).CombinedOutput(); err != nil {
 				return fmt.Errorf("change an image: %w\n%s", err, out)
 			}
 		}
@@ -177,7 +179,7 @@ func (d *demonstration) files(ctx context.Context) error {
 func (d *demonstration) awaitExport(ctx context.Context) error {
 	for _, inventory := range [][]string{{"kinv/apps", "-n", "team-a"}, {"kcinv/platform"}} {
 		args := append([]string{"wait", "--for=condition=Exported", "--timeout=30s"}, inventory...)
-		if out, err := d.command(ctx, args...).CombinedOutput(); err != nil {
+		if out, err := d.kubectl(ctx, args...).CombinedOutput(); err != nil {
 			return fmt.Errorf("wait for the export: %w\n%s", err, out)
 		}
 	}
@@ -205,14 +207,10 @@ func (d *demonstration) say(format string, args ...any) {
 // show runs kubectl and prints the command and its output.
 func (d *demonstration) show(ctx context.Context, args ...string) error {
 	fmt.Fprintf(d.out, "$ kubectl %s\n", strings.Join(args, " "))
-	cmd := d.command(ctx, args...)
+	cmd := d.kubectl(ctx, args...)
 	cmd.Stdout, cmd.Stderr = d.out, d.out
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("kubectl %s: %w", strings.Join(args, " "), err)
 	}
 	return nil
-}
-
-func (d *demonstration) command(ctx context.Context, args ...string) *exec.Cmd {
-	return exec.CommandContext(ctx, d.kubectl, append([]string{"--kubeconfig", d.kubeconfig}, args...)...)
 }

@@ -84,7 +84,7 @@ func (d *dev) demo(ctx context.Context) error {
 	}
 	show := &demonstration{
 		out:        d.out,
-		kubectl:    cp.Binaries().Kubectl,
+		kubectl:    cp.KubectlCommand,
 		kubeconfig: cp.KubeconfigPath(),
 		exports:    cp.SinkFileRoot(),
 		aggregate:  cp.AggregateClusterRoles,
