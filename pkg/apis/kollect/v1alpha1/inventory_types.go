@@ -78,7 +78,8 @@ type InventorySpec struct {
 	// +kubebuilder:validation:MaxItems=16
 	SinkRefs []SinkReference `json:"sinkRefs,omitempty"`
 	// DeletionPolicy says what becomes of exported data when this object is
-	// deleted.
+	// deleted. Delete is not built yet: it acts as Retain, and the Ready
+	// condition says so.
 	// +optional
 	// +kubebuilder:default=Retain
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
