@@ -4249,7 +4249,7 @@ func schema_pkg_apis_kollect_v1alpha1_InventorySpec(ref common.ReferenceCallback
 					},
 					"deletionPolicy": {
 						SchemaProps: spec.SchemaProps{
-							Description: "DeletionPolicy says what becomes of exported data when this object is deleted.",
+							Description: "DeletionPolicy says what becomes of exported data when this object is deleted. Delete is not built yet: it acts as Retain, and the Ready condition says so.",
 							Type:        []string{"string"},
 							Format:      "",
 						},

@@ -33,7 +33,8 @@ type InventorySpecApplyConfiguration struct {
 	// SinkRefs are the sinks to export to.
 	SinkRefs []SinkReferenceApplyConfiguration `json:"sinkRefs,omitempty"`
 	// DeletionPolicy says what becomes of exported data when this object is
-	// deleted.
+	// deleted. Delete is not built yet: it acts as Retain, and the Ready
+	// condition says so.
 	DeletionPolicy *kollectv1alpha1.DeletionPolicy `json:"deletionPolicy,omitempty"`
 }
 
