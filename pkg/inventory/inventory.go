@@ -121,6 +121,7 @@ func (tx *Tx) RemoveInventory(ref Ref) {
 	}
 	inv.root.ascend(0, Key{}, func(e Entry) bool {
 		tx.removed = append(tx.removed, Event{Version: tx.nextVersion(), Inventory: inv.def, Before: e})
+		tx.moves.move(ref, e.Key, e.Row, Entry{})
 		return true
 	})
 	if inv.head != nil {
@@ -212,6 +213,7 @@ func (inv *inventory) commitRows(tx *Tx, events []Event) []Event {
 		e.Version = tx.nextVersion()
 		changed = append(changed, e)
 		inv.countKinds(before.Row, e.Row)
+		tx.moves.move(inv.def.Ref, e.Key, before.Row, e)
 		event := Event{Version: e.Version, Inventory: inv.def, Before: before}
 		if e.Row != nil {
 			event.After = e

@@ -184,6 +184,7 @@ func (m *machine) check(before *State) {
 	m.t.Helper()
 	state := m.store.State()
 	m.model.check(m.t, state)
+	checkPartitions(m.t, state, true)
 	m.follow(before, state)
 	m.checkReplay(state)
 	for _, s := range m.saved {

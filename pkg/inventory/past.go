@@ -69,20 +69,25 @@ func (s *State) undo(version uint64, events [][]Event) *State {
 		at := e.Inventory.position()
 		u := undone[at]
 		if u == nil {
-			u = &undoing{rows: map[Key]Entry{}}
+			u = &undoing{inventory: e.Inventory.Ref, rows: map[Key]Entry{}}
 			undone[at] = u
 		}
 		u.add(e)
 	}
-	past := &State{Version: version, snapshots: s.snapshots.Copy()}
+	past := &State{Version: version, snapshots: s.snapshots.Copy(), partitions: s.partitions.copy()}
+	m := moves{}
 	for at, u := range undone {
 		snapshot, _ := past.snapshots.Get(at)
-		if snapshot = u.apply(snapshot); snapshot != nil {
+		later := snapshot
+		snapshot = u.apply(later)
+		u.move(m, later, snapshot)
+		if snapshot != nil {
 			past.snapshots.Set(at, snapshot)
 		} else {
 			past.snapshots.Delete(at)
 		}
 	}
+	past.partitions.apply(m, func(Partition, bool) {})
 	return past
 }
 
@@ -102,6 +107,7 @@ func between(after, last uint64, events [][]Event) iter.Seq[*Event] {
 // undoing is what is known of an inventory as it was: what it had before the
 // first event of each object.
 type undoing struct {
+	inventory   Ref
 	rows        map[Key]Entry
 	head        *Head
 	headChanged bool
@@ -121,6 +127,25 @@ func (u *undoing) add(e *Event) {
 		if _, known := u.rows[key]; !known {
 			u.rows[key] = e.Before
 		}
+	}
+}
+
+// move notes how the inventory's rows went back.
+func (u *undoing) move(m moves, later, past *Snapshot) {
+	if past == nil { // without a head it has no rows either
+		if later != nil {
+			for e := range later.Entries() {
+				m.move(u.inventory, e.Key, e.Row, Entry{})
+			}
+		}
+		return
+	}
+	for key, before := range u.rows {
+		var after Entry
+		if later != nil {
+			after, _ = later.Get(key)
+		}
+		m.move(u.inventory, key, after.Row, before)
 	}
 }
 

@@ -40,6 +40,7 @@ func TestAtAnyVersion(t *testing.T) {
 // checkPast compares a state with what the events lead to.
 func checkPast(t *testing.T, state *State, log []Event) {
 	t.Helper()
+	checkPartitions(t, state, false)
 	past := machine{t: t, replayed: map[Ref]*replayedInventory{}}
 	for _, e := range log {
 		past.replay(e)

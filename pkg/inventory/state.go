@@ -12,8 +12,9 @@ import (
 // **A State never changes.**
 type State struct {
 	// Version is the newest version that the state reflects.
-	Version   uint64
-	snapshots *btree.Map[string, *Snapshot]
+	Version    uint64
+	snapshots  *btree.Map[string, *Snapshot]
+	partitions partitions
 }
 
 // Snapshot returns the snapshot of the named inventory, or nil.

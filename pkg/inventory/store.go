@@ -47,6 +47,8 @@ type Store struct {
 	targets     map[TargetRef]*target
 	inventories map[Ref]*inventory
 	snapshots   *btree.Map[string, *Snapshot]
+	partitions  partitions
+	appearances map[Partition]appearance
 
 	past sync.Mutex // held while a past state is made
 }
@@ -77,8 +79,10 @@ func NewStore(options Options) *Store {
 		inventories: map[Ref]*inventory{},
 		snapshots:   &btree.Map[string, *Snapshot]{},
 		version:     firstVersion(options.Epoch),
+		partitions:  newPartitions(),
+		appearances: map[Partition]appearance{},
 	}
-	state := &State{Version: s.version, snapshots: s.snapshots.Copy()}
+	state := s.newState()
 	s.state.Store(state)
 	s.history = newHistory(options, state.Version)
 	return s
@@ -92,7 +96,7 @@ func (s *Store) State() *State { return s.state.Load() }
 func (s *Store) Update(fn func(*Tx)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	tx := &Tx{store: s, now: s.now()}
+	tx := &Tx{store: s, now: s.now(), moves: moves{}}
 	fn(tx)
 	tx.commit()
 }
@@ -105,6 +109,7 @@ type Tx struct {
 	targets     []*target
 	inventories []*inventory
 	removed     []Event
+	moves       moves
 }
 
 // commit turns what was touched into events, new snapshots and a new state.
@@ -121,6 +126,7 @@ func (tx *Tx) commit() {
 		inv.updateColumns(tx)
 		events = inv.commitRows(tx, events)
 	}
+	tx.commitMoves()
 	for _, inv := range tx.inventories {
 		inv.touched = false
 		events = inv.commitHead(tx, events)
@@ -128,8 +134,22 @@ func (tx *Tx) commit() {
 	if len(events) == 0 {
 		return
 	}
-	s := tx.store
-	s.append(events, &State{Version: s.version, snapshots: s.snapshots.Copy()}, tx.now)
+	tx.store.append(events, tx.store.newState(), tx.now)
+}
+
+// newState returns what the store holds now. The caller has the lock.
+func (s *Store) newState() *State {
+	return &State{Version: s.version, snapshots: s.snapshots.Copy(), partitions: s.partitions.copy()}
+}
+
+// Advance makes a version at which nothing changed and returns it: it is newer
+// than all that were handed out.
+func (s *Store) Advance() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.version++
+	s.append(nil, s.newState(), s.now())
+	return s.version
 }
 
 // nextVersion returns the version after the last that was issued.

@@ -1,0 +1,190 @@
+package inventory
+
+import (
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/tidwall/btree"
+)
+
+// partitions finds the rows of a partition. Copies share what they have in
+// common.
+type partitions struct {
+	parts *btree.Map[string, *Part] // by prefix of the partition and position of the inventory
+	born  *btree.Map[uint64, Partition]
+	last  uint64 // number of the partition that appeared last
+}
+
+func newPartitions() partitions {
+	return partitions{parts: &btree.Map[string, *Part]{}, born: &btree.Map[uint64, Partition]{}}
+}
+
+func (p partitions) copy() partitions {
+	return partitions{parts: p.parts.Copy(), born: p.born.Copy(), last: p.last}
+}
+
+// PartitionNumber is that of the partition that appeared last. It rises when
+// another appears, or one again that had no rows for a time.
+func (s *State) PartitionNumber() uint64 { return s.partitions.last }
+
+// PartitionsAfter yields the partitions that have rows and appeared after that of
+// the number, in the order in which they did. The state must be the newest.
+func (s *State) PartitionsAfter(number uint64) iter.Seq[Partition] {
+	return func(yield func(Partition) bool) {
+		s.partitions.born.Ascend(number+1, func(_ uint64, p Partition) bool { return yield(p) })
+	}
+}
+
+// NextResource returns the first partition of the first resource after the given
+// one, and false if there is none.
+func (s *State) NextResource(group, resource string) (Partition, bool) {
+	return s.firstPartition(group + "\x00" + resource + "\x01")
+}
+
+// NextPartition returns the first partition after the given one, in the order of
+// group, resource, and namespace as namespace/name is ordered.
+func (s *State) NextPartition(after Partition) (Partition, bool) {
+	prefix := after.prefix()
+	return s.firstPartition(prefix[:len(prefix)-1] + "0") // what comes after a slash
+}
+
+// PartitionFrom returns the first partition of the resource whose namespace is
+// not before from, as namespace/name is ordered.
+func (s *State) PartitionFrom(group, resource, from string) (Partition, bool) {
+	start := Partition{Group: group, Resource: resource, Namespace: from}.prefix()
+	if from == "" {
+		start = start[:len(start)-1]
+	}
+	p, ok := s.firstPartition(start)
+	return p, ok && p.Group == group && p.Resource == resource
+}
+
+func (s *State) firstPartition(start string) (p Partition, ok bool) {
+	s.partitions.parts.Ascend(start, func(_ string, part *Part) bool {
+		p, ok = part.Partition, true
+		return false
+	})
+	return p, ok
+}
+
+// Partitions yields the partitions, in the order of NextPartition.
+func (s *State) Partitions() iter.Seq[Partition] {
+	return func(yield func(Partition) bool) {
+		var last Partition
+		s.partitions.parts.Scan(func(_ string, part *Part) bool {
+			if part.Partition == last {
+				return true
+			}
+			last = part.Partition
+			return yield(last)
+		})
+	}
+}
+
+// Parts yields the parts of a partition, in the order of their inventories.
+func (s *State) Parts(p Partition) iter.Seq[*Part] {
+	return func(yield func(*Part) bool) {
+		s.partitions.parts.Ascend(p.prefix(), func(_ string, part *Part) bool {
+			return part.Partition == p && yield(part)
+		})
+	}
+}
+
+// partKey tells parts apart.
+type partKey struct {
+	Partition
+	inventory Ref
+}
+
+func (k partKey) text() string { return k.prefix() + k.inventory.position() }
+
+// moves are the edits of parts, in order of arrival.
+type moves map[partKey][]edit
+
+// move notes that a row of an inventory changed from before to after; nil is
+// none.
+func (m moves) move(inventory Ref, key Key, before *Row, after Entry) {
+	var from, to partKey
+	if before != nil {
+		from = partKey{before.Partition(), inventory}
+	}
+	if after.Row != nil {
+		to = partKey{after.Row.Partition(), inventory}
+	}
+	if from.Namespace != "" && from != to {
+		m[from] = append(m[from], edit{Key: key})
+	}
+	if to.Namespace != "" {
+		m[to] = append(m[to], after)
+	}
+}
+
+// apply makes the edits, and tells of parts that appeared or vanished.
+func (p *partitions) apply(m moves, changed func(p Partition, appeared bool)) {
+	keys := make([]partKey, 0, len(m))
+	for key := range m {
+		keys = append(keys, key)
+	}
+	slices.SortFunc(keys, func(a, b partKey) int { return strings.Compare(a.text(), b.text()) })
+	for _, key := range keys {
+		at := key.text()
+		var root *node
+		old, was := p.parts.Get(at)
+		if was {
+			root = old.root
+		}
+		root = root.apply(lastEdits(m[key]), 0)
+		switch {
+		case root != nil:
+			p.parts.Set(at, &Part{Partition: key.Partition, Inventory: key.inventory, root: root})
+		case was:
+			p.parts.Delete(at)
+		}
+		if was != (root != nil) {
+			changed(key.Partition, !was)
+		}
+	}
+}
+
+// lastEdits orders edits by key and leaves the last of each.
+func lastEdits(edits []edit) []edit {
+	slices.SortStableFunc(edits, func(a, b edit) int { return a.Key.Compare(b.Key) })
+	last := edits[:0]
+	for i, e := range edits {
+		if i+1 == len(edits) || edits[i+1].Key != e.Key {
+			last = append(last, e)
+		}
+	}
+	return last
+}
+
+// appearance is the writer's view of a partition.
+type appearance struct {
+	parts  int
+	number uint64
+}
+
+// commitMoves makes the transaction's edits of parts.
+func (tx *Tx) commitMoves() {
+	s := tx.store
+	s.partitions.apply(tx.moves, func(p Partition, appeared bool) {
+		a := s.appearances[p]
+		if appeared {
+			a.parts++
+		} else {
+			a.parts--
+		}
+		switch {
+		case a.parts == 0:
+			s.partitions.born.Delete(a.number)
+			delete(s.appearances, p)
+			return
+		case a.number == 0:
+			s.partitions.last++
+			a.number = s.partitions.last
+			s.partitions.born.Set(a.number, p)
+		}
+		s.appearances[p] = a
+	})
+}
