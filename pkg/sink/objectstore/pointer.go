@@ -80,10 +80,15 @@ func parsePointer(data []byte, of *inventory.Inventory, folder string) (*pointer
 		return nil, errors.New("its generation, rows, contentHash or confirmedAt is missing")
 	case p.Generation > maxGeneration:
 		return nil, fmt.Errorf("its generation is above %d, which no export reaches", int64(maxGeneration))
-	case !p.Format.Valid() || p.Data != dataKey(folder, p.Generation, p.Format):
+	case !stored(p.Format) || p.Data != dataKey(folder, p.Generation, p.Format):
 		return nil, errors.New("its data is not that of its generation")
 	}
 	return p, nil
+}
+
+// stored reports whether f is one that a store writes: not all formats are.
+func stored(f format.Format) bool {
+	return f == format.JSON || f == format.NDJSON || f == format.Parquet
 }
 
 // clusterNamespace takes the namespace's place in keys of cluster inventories.
@@ -134,7 +139,7 @@ func generationOf(key string) (generation int64, isManifest, ok bool) {
 		}
 	}
 	number, extension, _ := strings.Cut(name, ".")
-	if isManifest && extension != "json" || !isManifest && !format.Format(extension).Valid() {
+	if isManifest && extension != "json" || !isManifest && !stored(format.Format(extension)) {
 		return 0, false, false
 	}
 	generation, err := strconv.ParseInt(number, 10, 64)

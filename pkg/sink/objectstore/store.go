@@ -75,7 +75,7 @@ func Open(ctx context.Context, spec kollectv1alpha1.ObjectStoreSink, secret map[
 	if s.format == "" {
 		s.format = format.Parquet
 	}
-	if s.format != format.JSON && s.format != format.NDJSON && s.format != format.Parquet {
+	if !stored(s.format) {
 		return nil, sink.Permanent(errors.New("spec.objectStore.format: must be json, ndjson or parquet"))
 	}
 	var err error
