@@ -106,7 +106,7 @@ func (c CompletedConfig) New(store *inventory.Store) (*Server, error) {
 		return nil, fmt.Errorf("create server: %w", err)
 	}
 	serializer := inventoryregistry.NewSerializer(c.scheme)
-	group := genericapiserver.NewDefaultAPIGroupInfo(inventoryv1alpha1.GroupName, c.scheme, metav1.ParameterCodec, c.codecs)
+	group := genericapiserver.NewDefaultAPIGroupInfo(inventoryv1alpha1.GroupName, c.scheme, runtime.NewParameterCodec(c.scheme), c.codecs)
 	group.NegotiatedSerializer = serializer
 	group.VersionedResourcesStorageMap[inventoryv1alpha1.SchemeGroupVersion.Version] = inventoryregistry.New(store, serializer)
 	if err := generic.InstallAPIGroup(&group); err != nil {

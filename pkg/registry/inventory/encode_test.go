@@ -15,7 +15,7 @@ import (
 
 // oddStore has rows with all that is hard to encode.
 func oddStore() *inventory.Store {
-	s := inventory.NewStore(inventory.Options{})
+	s := inventory.NewStore(inventory.Options{Epoch: 3})
 	for _, ref := range []inventory.Ref{{Namespace: "team-a", Name: "apps"}, {Namespace: "team-b", Name: "empty"}, {Name: "platform.x"}} {
 		addInventory(s, ref, 3)
 		s.Update(func(tx *inventory.Tx) {
@@ -112,7 +112,7 @@ func (w *writes) Write(p []byte) (int, error) {
 
 func TestListsAreWrittenInParts(t *testing.T) {
 	serializer := NewSerializer(newScheme(t))
-	s := inventory.NewStore(inventory.Options{})
+	s := inventory.NewStore(inventory.Options{Epoch: 3})
 	addInventory(s, apps, 2000)
 	rows := newStore(s, rows{inventory.Namespaced}, jsonIdentifier(serializer))
 	var w writes
@@ -136,7 +136,7 @@ func TestListsAreWrittenInParts(t *testing.T) {
 func BenchmarkListJSON(b *testing.B) {
 	serializer := NewSerializer(newScheme(b))
 	encoder := encoder(b, serializer, runtime.ContentTypeJSON, false)
-	s := inventory.NewStore(inventory.Options{})
+	s := inventory.NewStore(inventory.Options{Epoch: 3})
 	const n = 10_000
 	addInventory(s, apps, n)
 	rows := newStore(s, rows{inventory.Namespaced}, jsonIdentifier(serializer))

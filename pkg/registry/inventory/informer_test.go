@@ -30,7 +30,7 @@ import (
 // differ.
 func TestInformers(t *testing.T) {
 	t.Cleanup(consistencydetector.SetDataConsistencyDetectionForWatchListEnabledForTest(true))
-	s := inventory.NewStore(inventory.Options{})
+	s := inventory.NewStore(inventory.Options{Epoch: 3})
 	addInventory(s, apps, 500)
 	addInventory(s, platform, 50)
 	config := serve(t, s)

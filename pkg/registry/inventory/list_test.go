@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -46,28 +47,30 @@ func TestListVersions(t *testing.T) {
 			rows    int
 			err     func(error) bool
 		}{
-			"no version":            {options{}, newest, 9, nil},
-			"no version, limit":     {options{Limit: 4}, newest, 4, nil},
-			"zero":                  {options{ResourceVersion: "0"}, newest, 9, nil},
-			"zero, limit":           {options{ResourceVersion: "0", Limit: 4}, newest, 4, nil},
-			"zero, not older":       {options{ResourceVersion: "0", ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan}, newest, 9, nil},
-			"old":                   {options{ResourceVersion: version(old)}, newest, 9, nil},
-			"old, not older":        {options{ResourceVersion: version(old), ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan}, newest, 9, nil},
-			"old, not older, limit": {options{ResourceVersion: version(old), ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan, Limit: 4}, newest, 4, nil},
-			"old, exact":            {options{ResourceVersion: version(old), ResourceVersionMatch: metav1.ResourceVersionMatchExact}, old, 10, nil},
-			"old, exact, limit":     {options{ResourceVersion: version(old), ResourceVersionMatch: metav1.ResourceVersionMatchExact, Limit: 3}, old, 3, nil},
-			"old, limit":            {options{ResourceVersion: version(old), Limit: 4}, old, 4, nil},
-			"newest, exact":         {options{ResourceVersion: version(newest), ResourceVersionMatch: metav1.ResourceVersionMatchExact}, newest, 9, nil},
-			"gone, exact":           {options{ResourceVersion: version(unheld), ResourceVersionMatch: metav1.ResourceVersionMatchExact}, 0, 0, errors.IsResourceExpired},
-			"gone, limit":           {options{ResourceVersion: version(unheld), Limit: 4}, 0, 0, errors.IsResourceExpired},
-			"never issued, exact":   {options{ResourceVersion: "7", ResourceVersionMatch: metav1.ResourceVersionMatchExact}, 0, 0, errors.IsResourceExpired},
-			"future":                {options{ResourceVersion: version(future)}, 0, 0, storage.IsTooLargeResourceVersion},
-			"future, exact":         {options{ResourceVersion: version(future), ResourceVersionMatch: metav1.ResourceVersionMatchExact}, 0, 0, storage.IsTooLargeResourceVersion},
-			"future, limit":         {options{ResourceVersion: version(future), Limit: 4}, 0, 0, storage.IsTooLargeResourceVersion},
-			"beyond int64":          {options{ResourceVersion: "18446744073709551615", ResourceVersionMatch: metav1.ResourceVersionMatchExact}, 0, 0, storage.IsTooLargeResourceVersion},
-			"not a number":          {options{ResourceVersion: "x"}, 0, 0, errors.IsBadRequest},
-			"negative limit":        {options{Limit: -1}, newest, 9, nil},
-			"token":                 {options{Continue: "x", Limit: 4}, 0, 0, errors.IsBadRequest},
+			"no version":             {options{}, newest, 9, nil},
+			"no version, limit":      {options{Limit: 4}, newest, 4, nil},
+			"zero":                   {options{ResourceVersion: "0"}, newest, 9, nil},
+			"zero, limit":            {options{ResourceVersion: "0", Limit: 4}, newest, 4, nil},
+			"zero, not older":        {options{ResourceVersion: "0", ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan}, newest, 9, nil},
+			"old":                    {options{ResourceVersion: version(old)}, newest, 9, nil},
+			"old, not older":         {options{ResourceVersion: version(old), ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan}, newest, 9, nil},
+			"old, not older, limit":  {options{ResourceVersion: version(old), ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan, Limit: 4}, newest, 4, nil},
+			"old, exact":             {options{ResourceVersion: version(old), ResourceVersionMatch: metav1.ResourceVersionMatchExact}, old, 10, nil},
+			"old, exact, limit":      {options{ResourceVersion: version(old), ResourceVersionMatch: metav1.ResourceVersionMatchExact, Limit: 3}, old, 3, nil},
+			"old, limit":             {options{ResourceVersion: version(old), Limit: 4}, old, 4, nil},
+			"newest, exact":          {options{ResourceVersion: version(newest), ResourceVersionMatch: metav1.ResourceVersionMatchExact}, newest, 9, nil},
+			"not held, exact":        {options{ResourceVersion: version(unheld), ResourceVersionMatch: metav1.ResourceVersionMatchExact}, unheld, 10, nil},
+			"not held, limit":        {options{ResourceVersion: version(unheld), Limit: 4}, unheld, 4, nil},
+			"another store's":        {options{ResourceVersion: "7"}, 0, 0, errors.IsResourceExpired},
+			"another store's, limit": {options{ResourceVersion: "7", Limit: 4}, 0, 0, errors.IsResourceExpired},
+			"another store's, exact": {options{ResourceVersion: "7", ResourceVersionMatch: metav1.ResourceVersionMatchExact}, 0, 0, errors.IsResourceExpired},
+			"future":                 {options{ResourceVersion: version(future)}, 0, 0, storage.IsTooLargeResourceVersion},
+			"future, exact":          {options{ResourceVersion: version(future), ResourceVersionMatch: metav1.ResourceVersionMatchExact}, 0, 0, storage.IsTooLargeResourceVersion},
+			"future, limit":          {options{ResourceVersion: version(future), Limit: 4}, 0, 0, storage.IsTooLargeResourceVersion},
+			"beyond int64":           {options{ResourceVersion: "18446744073709551615", ResourceVersionMatch: metav1.ResourceVersionMatchExact}, 0, 0, storage.IsTooLargeResourceVersion},
+			"not a number":           {options{ResourceVersion: "x"}, 0, 0, errors.IsBadRequest},
+			"negative limit":         {options{Limit: -1}, newest, 9, nil},
+			"token":                  {options{Continue: "x", Limit: 4}, 0, 0, errors.IsBadRequest},
 		} {
 			result, err := rows.(rest.Lister).List(ctx, &test.options)
 			if test.err != nil {
@@ -157,12 +160,12 @@ func TestPagesOfSelectedRows(t *testing.T) {
 }
 
 func TestContinueOfAStateThatIsGone(t *testing.T) {
-	s, storages := newStorage(t, inventory.Options{HistoryStates: 1})
+	s, storages := newStorage(t, inventory.Options{HistoryStates: 1, HistoryEvents: 1})
 	addInventory(s, apps, 100)
 	rows, ctx := storages["inventoryrows"], in(t, "team-a")
 	first := mustList(t, ctx, rows, options{Limit: 30})
 	seen := keysOf(first)
-	for i := range 2 { // two newer states are held instead
+	for i := range 3 { // newer states are held instead, and events are forgotten
 		remove(s, newRow(apps, i, ""))
 		mustList(t, ctx, rows, options{})
 	}
@@ -282,7 +285,10 @@ func testSelectors(t *testing.T, ctx context.Context, storage rest.Storage, all 
 
 func TestUnknownFieldsAreNamed(t *testing.T) {
 	scheme := newScheme(t)
-	for _, storage := range New(inventory.NewStore(inventory.Options{}), NewSerializer(scheme)) {
+	for name, storage := range New(inventory.NewStore(inventory.Options{Epoch: 3}), NewSerializer(scheme)) {
+		if strings.Contains(name, "/") {
+			continue // of one object
+		}
 		gvks, _, err := scheme.ObjectKinds(storage.New())
 		if err != nil {
 			t.Fatal(err)

@@ -14,7 +14,7 @@ import (
 
 // nestingStore has inventories whose rows lie between those of others.
 func nestingStore(random *rand.Rand) *inventory.Store {
-	s := inventory.NewStore(inventory.Options{})
+	s := inventory.NewStore(inventory.Options{Epoch: 3})
 	names := []string{"a", "a.b", "a.b.c", "a.v", "a.w", "a.0", "a.zz", "a-b", "ab", "a.b-c", "b", "a.00000000000000000000000000.x", "a.vvvvvvvvvvvvvvvvvvvvvvvvvvv"}
 	for _, namespace := range []string{"", "n", "n-1", "n1"} {
 		for _, name := range names {

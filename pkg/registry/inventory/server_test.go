@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apiserver/pkg/endpoints/openapi"
@@ -46,7 +47,7 @@ func serve(t testing.TB, s *inventory.Store) *rest.Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	group := genericapiserver.NewDefaultAPIGroupInfo(inventoryv1alpha1.GroupName, scheme, metav1.ParameterCodec, codecs)
+	group := genericapiserver.NewDefaultAPIGroupInfo(inventoryv1alpha1.GroupName, scheme, runtime.NewParameterCodec(scheme), codecs)
 	group.NegotiatedSerializer = NewSerializer(scheme)
 	group.VersionedResourcesStorageMap["v1alpha1"] = New(s, group.NegotiatedSerializer)
 	if err := server.InstallAPIGroup(&group); err != nil {
@@ -95,7 +96,7 @@ const (
 )
 
 func TestRequests(t *testing.T) {
-	s := inventory.NewStore(inventory.Options{})
+	s := inventory.NewStore(inventory.Options{Epoch: 3})
 	addInventory(s, apps, 30)
 	config := serve(t, s)
 	l := mustList(t, in(t, "team-a"), newStore(s, rows{inventory.Namespaced}, ""), options{})
@@ -144,7 +145,7 @@ func TestRequests(t *testing.T) {
 }
 
 func TestLongListsAreCompressed(t *testing.T) {
-	s := inventory.NewStore(inventory.Options{})
+	s := inventory.NewStore(inventory.Options{Epoch: 3})
 	addInventory(s, apps, 1000)
 	config := serve(t, s)
 	config.DisableCompression = true // of the client's own doing
@@ -175,7 +176,7 @@ func TestLongListsAreCompressed(t *testing.T) {
 // TestWatchFormats reads the initial events, an event and a bookmark of watches
 // in each form.
 func TestWatchFormats(t *testing.T) {
-	s := inventory.NewStore(inventory.Options{})
+	s := inventory.NewStore(inventory.Options{Epoch: 3})
 	addInventory(s, apps, 2)
 	config := serve(t, s)
 	client, err := rest.HTTPClientFor(config)
@@ -229,7 +230,7 @@ func TestWatchFormats(t *testing.T) {
 
 // A table's columns come with the first event alone, even if that is a bookmark.
 func TestTablesOfAWatchHaveOneShape(t *testing.T) {
-	s := inventory.NewStore(inventory.Options{})
+	s := inventory.NewStore(inventory.Options{Epoch: 3})
 	addInventory(s, apps, 2)
 	config := serve(t, s)
 	client, err := rest.HTTPClientFor(config)
@@ -269,7 +270,7 @@ func TestTablesOfAWatchHaveOneShape(t *testing.T) {
 }
 
 func TestOpenAPIDescribesTheFields(t *testing.T) {
-	config := serve(t, inventory.NewStore(inventory.Options{}))
+	config := serve(t, inventory.NewStore(inventory.Options{Epoch: 3}))
 	_, _, body := get(t, config, "GET", "/openapi/v3/apis/inventory.kollect.io/v1alpha1", asJSON)
 	var document struct {
 		Paths      map[string]any

@@ -43,6 +43,9 @@ func New(s *inventory.Store, serializer runtime.NegotiatedSerializer) map[string
 		"clusterinventories":   newStore(s, heads{inventory.Cluster}, json),
 		"inventoryrows":        newStore(s, rows{inventory.Namespaced}, json),
 		"clusterinventoryrows": newStore(s, rows{inventory.Cluster}, json),
+
+		"inventories/diff":        &diffs{s, inventory.Namespaced},
+		"clusterinventories/diff": &diffs{s, inventory.Cluster},
 	}
 }
 

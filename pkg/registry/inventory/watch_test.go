@@ -100,7 +100,7 @@ func TestWatchVersions(t *testing.T) {
 			"initial events, no bookmarks":      {options{SendInitialEvents: ptr(true)}, state},
 			"initial events, zero":              {options{SendInitialEvents: ptr(true), AllowWatchBookmarks: true, ResourceVersion: "0"}, append(state[:1:1], "BOOKMARK initial-events-end@"+version(newest))},
 			"initial events, old":               {options{SendInitialEvents: ptr(true), AllowWatchBookmarks: true, ResourceVersion: version(first)}, append(state[:1:1], "BOOKMARK initial-events-end@"+version(newest))},
-			"initial events, never issued":      {options{SendInitialEvents: ptr(true), AllowWatchBookmarks: true, ResourceVersion: "12"}, append(state[:1:1], "BOOKMARK initial-events-end@"+version(newest))},
+			"initial events, never issued":      {options{SendInitialEvents: ptr(true), AllowWatchBookmarks: true, ResourceVersion: "12"}, []string{"ERROR 410 Expired", "CLOSED"}},
 			"initial events, future":            {options{SendInitialEvents: ptr(true), AllowWatchBookmarks: true, ResourceVersion: version(newest + 1e12)}, []string{"ERROR 504 Timeout", "CLOSED"}},
 			"no initial events, none":           {options{SendInitialEvents: ptr(false)}, []string{}},
 			"no initial events, zero":           {options{SendInitialEvents: ptr(false), ResourceVersion: "0"}, []string{}},
