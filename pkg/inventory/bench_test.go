@@ -13,7 +13,11 @@ var (
 	benchTarget   = TargetRef{Namespace: "team-a", Name: "workloads"}
 	benchResource = Resource{Group: "apps", Version: "v1", Resource: "deployments", Kind: "Deployment"}
 	benchRef      = Ref{Namespace: "team-a", Name: "all"}
-	benchSizes    = []int{10_000, 1_000_000}
+	benchColumns  = []Column{
+		{Name: "image", Type: ColumnString}, {Name: "ready", Type: ColumnBoolean},
+		{Name: "replicas", Type: ColumnInteger}, {Name: "version", Type: ColumnString},
+	}
+	benchSizes = []int{10_000, 1_000_000}
 )
 
 // benchRow returns the i-th row, with five labels and five attributes, at a
@@ -137,6 +141,53 @@ func BenchmarkDiff(b *testing.B) {
 	}
 }
 
+// BenchmarkWhere is the cost of finding 100 rows by an attribute's value.
+func BenchmarkWhere(b *testing.B) {
+	for _, n := range benchSizes {
+		b.Run(benchName(n), func(b *testing.B) {
+			const found = 100
+			store := benchStore(n)
+			store.Update(func(tx *Tx) {
+				tx.SetTarget(benchTarget, benchColumns)
+				for i := range found {
+					tx.Put(benchRow(i*(n/found), 7), "")
+				}
+			})
+			snapshot := store.State().Snapshot(benchRef)
+			wanted := []Requirement{{Field: AttributeField("replicas"), Value: "7"}}
+			runtime.GC()
+			b.ReportAllocs()
+			for b.Loop() {
+				rows := 0
+				for range snapshot.Where(wanted, Key{}) {
+					rows++
+				}
+				if rows != found {
+					b.Fatalf("found %d rows, want %d", rows, found)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkRemoveRow is the cost of a row that goes and comes back, with all that
+// is indexed.
+func BenchmarkRemoveRow(b *testing.B) {
+	for _, n := range benchSizes {
+		b.Run(benchName(n), func(b *testing.B) {
+			store := benchStore(n)
+			random := rand.New(rand.NewPCG(1, 2))
+			runtime.GC()
+			b.ReportAllocs()
+			for b.Loop() {
+				row := benchRow(random.IntN(n), 0)
+				store.Update(func(tx *Tx) { tx.Remove(row) })
+				store.Update(func(tx *Tx) { tx.Put(row, "7") })
+			}
+		})
+	}
+}
+
 // BenchmarkHeapPerRow is the live heap of rows in a store whose history is
 // empty, and what the history adds.
 func BenchmarkHeapPerRow(b *testing.B) {
@@ -149,9 +200,21 @@ func BenchmarkHeapPerRow(b *testing.B) {
 		rows := liveHeap()
 		b.ReportMetric(float64(rows-before)/n, "B/row")
 		b.ReportMetric(float64(all-rows)/n, "history-B/row")
-		runtime.KeepAlive(store)
+		reportIndex(b, store, n)
 	}
 	b.ReportMetric(0, "ns/op")
+}
+
+// reportIndex reports what the index takes of a row and field.
+func reportIndex(b *testing.B, store *Store, n int) {
+	store.history = nil
+	store.state.Store(nil)
+	inv := store.inventories[benchRef]
+	store.snapshots.Clear()
+	with := liveHeap()
+	inv.index = nil
+	b.ReportMetric(float64(with-liveHeap())/float64(n*fixedSets), "index-B/row/field")
+	runtime.KeepAlive(store)
 }
 
 func liveHeap() int64 {

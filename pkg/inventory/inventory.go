@@ -2,8 +2,8 @@ package inventory
 
 import (
 	"cmp"
+	"maps"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -35,7 +35,8 @@ type inventory struct {
 	head     *Head
 	targets  targetStates
 	status   Status
-	kinds    map[groupKind]int
+	kinds    map[resourceKind]int
+	index    *index
 	hidden   map[Key][]*Row // rows that dedupe hides behind another
 
 	// What the transaction has changed.
@@ -43,12 +44,11 @@ type inventory struct {
 	shown          map[Key]*Row // edits of dedupe instead; nil removes
 	rowsChanged    bool
 	kindsChanged   bool
+	newResources   bool // or fewer
 	headChanged    bool
 	columnsChanged bool
 	touched        bool
 }
-
-type groupKind struct{ group, kind string }
 
 // SetInventory adds an inventory or replaces its description. Its rows are
 // those of its targets; a target that is not known yet counts as not synced.
@@ -72,7 +72,8 @@ func (tx *Tx) SetInventory(def Inventory) {
 			position: def.Ref.position(),
 			keyer:    newKeyer(def.Cluster, def.Ref, def.Dedupe),
 			status:   status,
-			kinds:    map[groupKind]int{},
+			kinds:    map[resourceKind]int{},
+			index:    newIndex(tx.store.digester),
 		}
 		tx.store.inventories[def.Ref] = inv
 	} else if def.SpecGeneration == old.def.SpecGeneration && slices.Equal(def.Targets, old.def.Targets) {
@@ -222,8 +223,23 @@ func (inv *inventory) commitRows(tx *Tx, events []Event) []Event {
 	}
 	inv.rowsChanged = len(changed) > 0
 	inv.root = inv.root.apply(changed, 0)
+	inv.updateIndex(tx, events[len(events)-len(changed):])
 	inv.dropEdits()
 	return events
+}
+
+// updateIndex makes the index that of the rows and columns. The events are what
+// has happened to rows.
+func (inv *inventory) updateIndex(tx *Tx, events []Event) {
+	if slices.Equal(inv.index.columns, inv.def.Columns) && !slices.ContainsFunc(events, inv.index.concerns) {
+		return
+	}
+	resources := inv.index.resources
+	if inv.newResources {
+		resources = slices.SortedFunc(maps.Keys(inv.kinds), resourceKind.compare)
+	}
+	inv.newResources = false
+	inv.index = tx.store.indexer.update(inv.index, inv.root, inv.def.Columns, resources, events)
 }
 
 // countKinds notes that a row changed from before to after; nil is none.
@@ -240,11 +256,12 @@ func (inv *inventory) countKind(row *Row, by int) {
 	if row == nil {
 		return
 	}
-	key := groupKind{row.resource.Group, row.resource.Kind}
-	inv.kinds[key] += by
-	if inv.kinds[key] == 0 {
+	key := row.resource.resourceKind()
+	before := inv.kinds[key]
+	if inv.kinds[key] = before + by; before+by == 0 {
 		delete(inv.kinds, key)
 	}
+	inv.newResources = inv.newResources || before == 0 || before+by == 0
 }
 
 // commitHead publishes the inventory's new snapshot and appends its event.
@@ -262,7 +279,7 @@ func (inv *inventory) commitHead(tx *Tx, events []Event) []Event {
 	if inv.kindsChanged {
 		head.Kinds = inv.kindCounts()
 	}
-	snapshot := &Snapshot{inventory: inv.def, root: inv.root, head: head}
+	snapshot := &Snapshot{inventory: inv.def, root: inv.root, index: inv.index, head: head}
 	head.Hash = snapshot.Hash()
 	events = append(events, Event{Version: head.Version, Inventory: inv.def, HeadBefore: inv.head, HeadAfter: head})
 	inv.head = head
@@ -272,12 +289,13 @@ func (inv *inventory) commitHead(tx *Tx, events []Event) []Event {
 }
 
 func (inv *inventory) kindCounts() []KindCount {
-	counts := make([]KindCount, 0, len(inv.kinds))
-	for k, n := range inv.kinds {
-		counts = append(counts, KindCount{Group: k.group, Kind: k.kind, Rows: n})
+	counts := make([]KindCount, 0, len(inv.index.resources))
+	for _, r := range inv.index.resources { // ordered by group and kind
+		if last := len(counts) - 1; last >= 0 && counts[last].Group == r.group && counts[last].Kind == r.kind {
+			counts[last].Rows += inv.kinds[r]
+		} else {
+			counts = append(counts, KindCount{Group: r.group, Kind: r.kind, Rows: inv.kinds[r]})
+		}
 	}
-	slices.SortFunc(counts, func(a, b KindCount) int {
-		return cmp.Or(strings.Compare(a.Group, b.Group), strings.Compare(a.Kind, b.Kind))
-	})
 	return counts
 }

@@ -38,6 +38,9 @@ type savedState struct {
 func run(t testing.TB, program []byte) *machine {
 	m := &machine{t: t, program: program, now: testTime, model: newModel(), replayed: map[Ref]*replayedInventory{}}
 	m.store = NewStore(Options{Now: func() time.Time { return m.now }})
+	if len(program) > 0 { // of few bits, so that there are collisions
+		m.store.digester.digestMask, m.store.digester.prefixBits = []uint64{0, 3, 1<<32 - 1}[program[0]%3], []int{0, 5, 8, 32}[program[0]/3%4]
+	}
 	m.cursor, _ = m.store.Follow(m.store.State().Version)
 	for len(m.program) > 0 {
 		m.now = m.now.Add(time.Duration(int(m.next())-64) * time.Millisecond) // it may go backwards
@@ -185,6 +188,7 @@ func (m *machine) check(before *State) {
 	state := m.store.State()
 	m.model.check(m.t, state)
 	checkPartitions(m.t, state, true)
+	checkWhere(m.t, state, uint64(len(m.program)))
 	m.follow(before, state)
 	m.checkReplay(state)
 	for _, s := range m.saved {

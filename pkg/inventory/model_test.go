@@ -3,6 +3,7 @@ package inventory
 import (
 	"cmp"
 	"crypto/sha256"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -142,6 +143,7 @@ func (m *model) columns(inv *modelInventory) []Column {
 }
 
 func modelKinds(entries []Entry) []KindCount {
+	type groupKind struct{ group, kind string }
 	counts := map[groupKind]int{}
 	for _, e := range entries {
 		counts[groupKind{e.Row.Resource().Group, e.Row.Resource().Kind}]++
@@ -273,6 +275,17 @@ func testRow(target *TargetRef, object, variant int) *Row {
 		Resource: testResources[(object+len(target.Name))%len(testResources)], Target: target, Namespace: namespace,
 		Name: "object-" + strconv.Itoa(object/2), UID: "uid-" + strconv.Itoa(object), Created: testTime,
 		Labels:     map[string]string{"variant": strconv.Itoa(variant % 4)},
-		Attributes: []byte(`{"object":` + strconv.Itoa(object) + `}`),
+		Attributes: testAttributes(object, variant),
 	})
+}
+
+// testAttributes has what nextColumns promotes, some of it absent or empty, but
+// nothing of that in the variant that known hashes are of.
+func testAttributes(object, variant int) []byte {
+	if variant == 0 {
+		return fmt.Appendf(nil, `{"object":%d}`, object)
+	}
+	image := []string{`"image":"nginx",`, `"image":"a\"b",`, ``, `"image":"",`, `"image":null,`}[object%5]
+	replicas := []string{``, `,"replicas":3`, `,"replicas":3.5`, `,"replicas":"3"`}[(object+variant)%4]
+	return fmt.Appendf(nil, `{%s"object":%d,"ready":%t%s}`, image, object, variant%2 == 0, replicas)
 }

@@ -163,10 +163,35 @@ func (u *undoing) apply(later *Snapshot) *Snapshot {
 		edits = append(edits, edit{Key: key, Row: before.Row, Version: before.Version})
 	}
 	slices.SortFunc(edits, func(a, b edit) int { return a.Key.Compare(b.Key) })
+	later = &Snapshot{root: past.root, index: past.index}
 	past.root = past.root.apply(edits, 0)
+	past.index = later.undoIndex(past.root, edits)
 	if past.head == nil {
 		return nil
 	}
 	past.inventory = past.head.inventory
 	return past
+}
+
+// undoIndex returns the index of root, which is that of the snapshot with edits
+// made, or nil.
+func (s *Snapshot) undoIndex(root *node, edits []edit) *index {
+	if s.index == nil || len(edits) == 0 {
+		return s.index
+	}
+	resources := slices.Clone(s.index.resources)
+	events := make([]Event, 0, len(edits))
+	for _, e := range edits {
+		var event Event
+		event.Before, _ = s.root.get(e.Key)
+		if e.Row != nil {
+			event.After = e
+			resources = append(resources, e.Row.resource.resourceKind())
+		}
+		if event.Before.Row != event.After.Row {
+			events = append(events, event)
+		}
+	}
+	slices.SortFunc(resources, resourceKind.compare)
+	return new(indexer).update(s.index, root, s.index.columns, slices.Compact(resources), events)
 }

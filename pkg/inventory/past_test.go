@@ -41,6 +41,7 @@ func TestAtAnyVersion(t *testing.T) {
 func checkPast(t *testing.T, state *State, log []Event) {
 	t.Helper()
 	checkPartitions(t, state, false)
+	checkWhere(t, state, state.Version)
 	past := machine{t: t, replayed: map[Ref]*replayedInventory{}}
 	for _, e := range log {
 		past.replay(e)

@@ -26,6 +26,7 @@ var emptyHash = ContentHash(sha256.Sum256([]byte{leafMark}))
 type Snapshot struct {
 	inventory *Inventory
 	root      *node
+	index     *index // of root; nil: there is none
 	head      *Head
 }
 

@@ -49,6 +49,8 @@ type Store struct {
 	snapshots   *btree.Map[string, *Snapshot]
 	partitions  partitions
 	appearances map[Partition]appearance
+	digester    digester
+	indexer     indexer
 
 	past sync.Mutex // held while a past state is made
 }
@@ -75,6 +77,7 @@ func NewStore(options Options) *Store {
 	}
 	s := &Store{
 		now:         options.Now,
+		digester:    newDigester(),
 		targets:     map[TargetRef]*target{},
 		inventories: map[Ref]*inventory{},
 		snapshots:   &btree.Map[string, *Snapshot]{},
