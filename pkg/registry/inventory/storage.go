@@ -44,6 +44,9 @@ func New(s *inventory.Store, serializer runtime.NegotiatedSerializer) map[string
 		"inventoryrows":        newStore(s, rows{inventory.Namespaced}, json),
 		"clusterinventoryrows": newStore(s, rows{inventory.Cluster}, json),
 
+		"inventories/snapshot":        newSnapshots(s, inventory.Namespaced),
+		"clusterinventories/snapshot": newSnapshots(s, inventory.Cluster),
+
 		"inventories/diff":        &diffs{s, inventory.Namespaced},
 		"clusterinventories/diff": &diffs{s, inventory.Cluster},
 	}
