@@ -15,6 +15,11 @@ func (p Partition) prefix() string {
 	return p.Group + "\x00" + p.Resource + "\x00" + p.Namespace + "/"
 }
 
+// end is before the keys of the next partition's parts, and after those of this.
+func (p Partition) end() string {
+	return p.Group + "\x00" + p.Resource + "\x00" + p.Namespace + "0" // which follows a slash
+}
+
 // Compare orders partitions by namespace, as namespace/name is ordered, and then
 // by resource.
 func (p Partition) Compare(other Partition) int {

@@ -21,7 +21,7 @@ func checkPartitions(t testing.TB, state *State, newest bool) {
 			}
 		}
 	}
-	listed := slices.Collect(state.Partitions())
+	listed := slices.Collect(state.Partitions(Partition{}))
 	partitions := map[Partition]bool{}
 	for _, p := range listed {
 		partitions[p] = true
@@ -110,8 +110,16 @@ func TestPartitionsAreFound(t *testing.T) {
 	slices.SortFunc(want, func(a, b Partition) int {
 		return cmp.Or(cmp.Compare(a.Group, b.Group), cmp.Compare(a.Resource, b.Resource), CompareNamespaces(a.Namespace, b.Namespace))
 	})
-	if got := slices.Collect(state.Partitions()); !slices.Equal(got, want) {
+	if got := slices.Collect(state.Partitions(Partition{})); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
+	}
+	for i, after := range want {
+		if got := slices.Collect(state.Partitions(after)); !slices.Equal(got, slices.Concat(want[i+1:], want[:i+1])) {
+			t.Errorf("after %v: got %v", after, got)
+		}
+		if !state.HasPartition(after) || state.HasPartition(Partition{after.Group, after.Resource, after.Namespace + "a"}) {
+			t.Errorf("%v, or another, is not what the state has", after)
+		}
 	}
 	var resources, next []Partition
 	for p, ok := state.NextResource("", ""); ok; p, ok = state.NextResource(p.Group, p.Resource) {

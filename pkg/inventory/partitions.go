@@ -45,8 +45,13 @@ func (s *State) NextResource(group, resource string) (Partition, bool) {
 // NextPartition returns the first partition after the given one, in the order of
 // group, resource, and namespace as namespace/name is ordered.
 func (s *State) NextPartition(after Partition) (Partition, bool) {
-	prefix := after.prefix()
-	return s.firstPartition(prefix[:len(prefix)-1] + "0") // what comes after a slash
+	return s.firstPartition(after.end())
+}
+
+// HasPartition reports whether a partition has rows.
+func (s *State) HasPartition(p Partition) bool {
+	first, ok := s.firstPartition(p.prefix())
+	return ok && first == p
 }
 
 // PartitionFrom returns the first partition of the resource whose namespace is
@@ -68,17 +73,23 @@ func (s *State) firstPartition(start string) (p Partition, ok bool) {
 	return p, ok
 }
 
-// Partitions yields the partitions, in the order of NextPartition.
-func (s *State) Partitions() iter.Seq[Partition] {
+// Partitions yields all partitions in the order of NextPartition, beginning after
+// one of them and ending with it.
+func (s *State) Partitions(after Partition) iter.Seq[Partition] {
 	return func(yield func(Partition) bool) {
 		var last Partition
-		s.partitions.parts.Scan(func(_ string, part *Part) bool {
-			if part.Partition == last {
-				return true
+		start, more := after.end(), true
+		next := func(part *Part) bool {
+			if part.Partition != last {
+				last = part.Partition
+				more = yield(last)
 			}
-			last = part.Partition
-			return yield(last)
-		})
+			return more
+		}
+		s.partitions.parts.Ascend(start, func(_ string, part *Part) bool { return next(part) })
+		if more {
+			s.partitions.parts.Scan(func(at string, part *Part) bool { return at < start && next(part) })
+		}
 	}
 }
 
