@@ -30,6 +30,7 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&ClusterInventory{}, &ClusterInventoryList{},
 		&InventoryRow{}, &InventoryRowList{},
 		&ClusterInventoryRow{}, &ClusterInventoryRowList{},
+		&AccessibleRow{}, &AccessibleRowList{},
 		&InventoryDiff{}, &InventoryDiffOptions{},
 	)
 	metav1.AddToGroupVersion(scheme, SchemeGroupVersion)

@@ -35,7 +35,7 @@ type Source struct {
 	CreationTimestamp *metav1.Time `json:"creationTimestamp,omitempty"`
 }
 
-// RowContent is what an InventoryRow and a ClusterInventoryRow have in common.
+// RowContent is what rows have in common, whoever reads them.
 type RowContent struct {
 	// Inventory is the name of the inventory that the row belongs to.
 	Inventory string `json:"inventory"`
@@ -93,4 +93,30 @@ type ClusterInventoryRowList struct {
 	metav1.ListMeta `json:"metadata,omitempty"`
 	// Items are the rows, in the order of name.
 	Items []ClusterInventoryRow `json:"items"`
+}
+
+// AccessibleRow is a row of any inventory whose source object the caller may
+// list. It is in the source's namespace, and its labels are the source's.
+// +genclient
+// +genclient:onlyVerbs=get,list,watch
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+type AccessibleRow struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+	// InventoryNamespace is the namespace of the inventory that the row belongs
+	// to; empty for a cluster inventory.
+	// +optional
+	InventoryNamespace string `json:"inventoryNamespace,omitempty"`
+	RowContent         `json:",inline"`
+}
+
+// AccessibleRowList is a list of the rows that the caller may see.
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+type AccessibleRowList struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ListMeta `json:"metadata,omitempty"`
+	// Items are the rows, in the order of namespace and name.
+	Items []AccessibleRow `json:"items"`
 }

@@ -9,6 +9,16 @@
 package v1alpha1
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in AccessibleRow) OpenAPIModelName() string {
+	return "io.kollect.inventory.v1alpha1.AccessibleRow"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in AccessibleRowList) OpenAPIModelName() string {
+	return "io.kollect.inventory.v1alpha1.AccessibleRowList"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in ChangedValue) OpenAPIModelName() string {
 	return "io.kollect.inventory.v1alpha1.ChangedValue"
 }
