@@ -76,6 +76,8 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		runtime.TypeMeta{}.OpenAPIModelName():                            schema_k8sio_apimachinery_pkg_runtime_TypeMeta(ref),
 		runtime.Unknown{}.OpenAPIModelName():                             schema_k8sio_apimachinery_pkg_runtime_Unknown(ref),
 		version.Info{}.OpenAPIModelName():                                schema_k8sio_apimachinery_pkg_version_Info(ref),
+		v1alpha1.AccessibleRow{}.OpenAPIModelName():                      schema_pkg_apis_inventory_v1alpha1_AccessibleRow(ref),
+		v1alpha1.AccessibleRowList{}.OpenAPIModelName():                  schema_pkg_apis_inventory_v1alpha1_AccessibleRowList(ref),
 		v1alpha1.ChangedValue{}.OpenAPIModelName():                       schema_pkg_apis_inventory_v1alpha1_ChangedValue(ref),
 		v1alpha1.ClusterInventory{}.OpenAPIModelName():                   schema_pkg_apis_inventory_v1alpha1_ClusterInventory(ref),
 		v1alpha1.ClusterInventoryList{}.OpenAPIModelName():               schema_pkg_apis_inventory_v1alpha1_ClusterInventoryList(ref),
@@ -2812,6 +2814,142 @@ func schema_k8sio_apimachinery_pkg_version_Info(ref common.ReferenceCallback) co
 	}
 }
 
+func schema_pkg_apis_inventory_v1alpha1_AccessibleRow(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "AccessibleRow is a row of any inventory whose source object the caller may list. It is in the source's namespace, and its labels are the source's.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Default: map[string]interface{}{},
+							Ref:     ref(v1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"inventoryNamespace": {
+						SchemaProps: spec.SchemaProps{
+							Description: "InventoryNamespace is the namespace of the inventory that the row belongs to; empty for a cluster inventory.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"inventory": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Inventory is the name of the inventory that the row belongs to.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"cluster": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Cluster is the name of the cluster.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"target": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Target collected the row.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.TargetReference{}.OpenAPIModelName()),
+						},
+					},
+					"source": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Source is the object from which the row was extracted.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.Source{}.OpenAPIModelName()),
+						},
+					},
+					"attributes": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Attributes are the extracted values by name. An attribute that the object does not have is absent.",
+							Type:        []string{"object"},
+							AdditionalProperties: &spec.SchemaOrBool{
+								Allows: true,
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.Value{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"inventory", "cluster", "target", "source"},
+			},
+		},
+		Dependencies: []string{
+			v1.ObjectMeta{}.OpenAPIModelName(), v1alpha1.Source{}.OpenAPIModelName(), v1alpha1.TargetReference{}.OpenAPIModelName(), v1alpha1.Value{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_inventory_v1alpha1_AccessibleRowList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "AccessibleRowList is a list of the rows that the caller may see.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Default: map[string]interface{}{},
+							Ref:     ref(v1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Items are the rows, in the order of namespace and name.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.AccessibleRow{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1.ListMeta{}.OpenAPIModelName(), v1alpha1.AccessibleRow{}.OpenAPIModelName()},
+	}
+}
+
 func schema_pkg_apis_inventory_v1alpha1_ChangedValue(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -3608,7 +3746,7 @@ func schema_pkg_apis_inventory_v1alpha1_RowContent(ref common.ReferenceCallback)
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "RowContent is what an InventoryRow and a ClusterInventoryRow have in common.",
+				Description: "RowContent is what rows have in common, whoever reads them.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"inventory": {

@@ -41,6 +41,8 @@ func (f *genericInformer) Lister() cache.GenericLister {
 func (f *sharedInformerFactory) ForResource(resource schema.GroupVersionResource) (GenericInformer, error) {
 	switch resource {
 	// Group=inventory.kollect.io, Version=v1alpha1
+	case v1alpha1.SchemeGroupVersion.WithResource("accessiblerows"):
+		return &genericInformer{resource: resource.GroupResource(), informer: f.Inventory().V1alpha1().AccessibleRows().Informer()}, nil
 	case v1alpha1.SchemeGroupVersion.WithResource("clusterinventories"):
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Inventory().V1alpha1().ClusterInventories().Informer()}, nil
 	case v1alpha1.SchemeGroupVersion.WithResource("clusterinventoryrows"):

@@ -5,6 +5,14 @@
 
 package v1alpha1
 
+// AccessibleRowListerExpansion allows custom methods to be added to
+// AccessibleRowLister.
+type AccessibleRowListerExpansion interface{}
+
+// AccessibleRowNamespaceListerExpansion allows custom methods to be added to
+// AccessibleRowNamespaceLister.
+type AccessibleRowNamespaceListerExpansion interface{}
+
 // ClusterInventoryListerExpansion allows custom methods to be added to
 // ClusterInventoryLister.
 type ClusterInventoryListerExpansion interface{}

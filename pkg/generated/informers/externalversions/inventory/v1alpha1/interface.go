@@ -11,6 +11,8 @@ import (
 
 // Interface provides access to all the informers in this group version.
 type Interface interface {
+	// AccessibleRows returns a AccessibleRowInformer.
+	AccessibleRows() TypedAccessibleRowInformer
 	// ClusterInventories returns a ClusterInventoryInformer.
 	ClusterInventories() TypedClusterInventoryInformer
 	// ClusterInventoryRows returns a ClusterInventoryRowInformer.
@@ -30,6 +32,11 @@ type version struct {
 // New returns a new Interface.
 func New(f internalinterfaces.SharedInformerFactory, namespace string, tweakListOptions internalinterfaces.TweakListOptionsFunc) Interface {
 	return &version{factory: f, namespace: namespace, tweakListOptions: tweakListOptions}
+}
+
+// AccessibleRows returns a TypedAccessibleRowInformer.
+func (v *version) AccessibleRows() TypedAccessibleRowInformer {
+	return &accessibleRowInformer{factory: v.factory, namespace: v.namespace, tweakListOptions: v.tweakListOptions}
 }
 
 // ClusterInventories returns a TypedClusterInventoryInformer.

@@ -5,6 +5,8 @@
 
 package v1alpha1
 
+type AccessibleRowExpansion interface{}
+
 type ClusterInventoryExpansion interface{}
 
 type ClusterInventoryRowExpansion interface{}

@@ -15,6 +15,7 @@ import (
 
 type InventoryV1alpha1Interface interface {
 	RESTClient() rest.Interface
+	AccessibleRowsGetter
 	ClusterInventoriesGetter
 	ClusterInventoryRowsGetter
 	InventoriesGetter
@@ -24,6 +25,10 @@ type InventoryV1alpha1Interface interface {
 // InventoryV1alpha1Client is used to interact with features provided by the inventory.kollect.io group.
 type InventoryV1alpha1Client struct {
 	restClient rest.Interface
+}
+
+func (c *InventoryV1alpha1Client) AccessibleRows(namespace string) AccessibleRowInterface {
+	return newAccessibleRows(c, namespace)
 }
 
 func (c *InventoryV1alpha1Client) ClusterInventories() ClusterInventoryInterface {

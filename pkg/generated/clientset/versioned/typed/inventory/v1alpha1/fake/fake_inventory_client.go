@@ -15,6 +15,10 @@ type FakeInventoryV1alpha1 struct {
 	*testing.Fake
 }
 
+func (c *FakeInventoryV1alpha1) AccessibleRows(namespace string) v1alpha1.AccessibleRowInterface {
+	return newFakeAccessibleRows(c, namespace)
+}
+
 func (c *FakeInventoryV1alpha1) ClusterInventories() v1alpha1.ClusterInventoryInterface {
 	return newFakeClusterInventories(c)
 }
