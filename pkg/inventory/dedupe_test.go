@@ -132,10 +132,6 @@ func TestDedupeIsIndependentOfHistory(t *testing.T) {
 				tx.Put(row, "")
 			})
 		}
-		keep := map[RowIdentity]*Row{}
-		for _, row := range rows {
-			keep[row.Identity()] = row
-		}
 		s.Update(func(tx *Tx) {
 			for _, target := range testTargets {
 				for i := range testUIDs {

@@ -2,8 +2,9 @@ package inventory
 
 // differ compares two trees.
 type differ struct {
-	yield func(before, after Entry) bool
-	nodes int // that were read
+	yield   func(before, after Entry) bool
+	nodes   int // that were read
+	entries int // that were read
 }
 
 // diff yields what differs in content from a to b, in the order of keys, until
@@ -33,8 +34,10 @@ func (d *differ) merge(a, b *node, yield func(before, after Entry) bool) bool {
 	var olds []item
 	if a != nil {
 		olds = a.items
+		d.entries += len(olds)
 	}
 	more := b.visit(func(e *item) bool {
+		d.entries++
 		for len(olds) > 0 && olds[0].Key.Compare(e.Key) < 0 {
 			if !yield(olds[0].Entry, Entry{}) {
 				return false

@@ -79,7 +79,8 @@ func TestDiffStopsWhenTold(t *testing.T) {
 	}
 }
 
-// The nodes that a diff reads grow with the changes, not with the snapshot.
+// What a diff reads grows with the changes, not with the snapshot: nodes down to
+// the leaf of each change, and the entries of that leaf before and after.
 func TestDiffCost(t *testing.T) {
 	rows := testRows(8)
 	random := rand.New(rand.NewPCG(1, 11))
@@ -101,6 +102,9 @@ func TestDiffCost(t *testing.T) {
 			}
 			if most := 1 + maxPath*changes; d.nodes > most {
 				t.Errorf("%d changes among %d read %d nodes, want at most %d", changes, n, d.nodes, most)
+			}
+			if most := 2 * leafSize * changes; d.entries > most {
+				t.Errorf("%d changes among %d read %d entries, want at most %d", changes, n, d.entries, most)
 			}
 		}
 	}

@@ -27,16 +27,10 @@ func AppendJSONString(buf []byte, s string) []byte {
 // name must not need escapes in JSON. Of what is no such object, the result is
 // undefined.
 func Member(object, name string) (value string, ok bool) {
-	for i := 1; i < len(object) && object[i] == '"'; {
-		keyEnd := stringEnd(object, i)
-		if keyEnd >= len(object) || object[keyEnd] != ':' {
-			break
+	for member, value := range Members(object) {
+		if member == name {
+			return value, true
 		}
-		valueEnd := valueEnd(object, keyEnd+1)
-		if object[i+1:keyEnd-1] == name {
-			return object[keyEnd+1 : valueEnd], true
-		}
-		i = valueEnd + 1
 	}
 	return "", false
 }

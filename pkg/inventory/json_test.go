@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 	"unicode/utf8"
 )
@@ -59,6 +60,27 @@ func TestMember(t *testing.T) {
 	}
 	if got, ok := Member("{}", "a"); ok {
 		t.Errorf("the empty object has a member %s", got)
+	}
+}
+
+func TestMembers(t *testing.T) {
+	const object = `{"":0,"a":"x,}","b":{"a":[1,"}"]},"quote\"d":"\"","z":null}`
+	want := []string{"", "0", "a", `"x,}"`, "b", `{"a":[1,"}"]}`, `quote\"d`, `"\""`, "z", "null"}
+	for most := 2; most <= len(want); most += 2 {
+		var got []string
+		for name, value := range Members(object) {
+			if got = append(got, name, value); len(got) == most {
+				break
+			}
+		}
+		if !slices.Equal(got, want[:most]) {
+			t.Errorf("the first members are %q, want %q", got, want[:most])
+		}
+	}
+	for _, object := range []string{"", "{", "{}", `{"`, `{"a`, `{"a"`, `{"a"}`, "[]", `["a"]`} {
+		for name, value := range Members(object) {
+			t.Errorf("%s has a member %q: %s", object, name, value)
+		}
 	}
 }
 
