@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"iter"
 	"math/bits"
+	"slices"
 )
 
 // Where yields the entries from a key on whose rows meet all requirements, in the
@@ -14,6 +15,10 @@ import (
 // requirement is that an attribute be empty.
 func (s *Snapshot) Where(requirements []Requirement, from Key) iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
+		if len(requirements) == 0 {
+			s.root.ascend(0, from, yield)
+			return
+		}
 		selected := func(e Entry) bool { return !e.Row.meets(requirements) || yield(e) }
 		ranges, some := s.index.ranges(requirements)
 		switch {
@@ -75,11 +80,19 @@ func (x *index) ranges(requirements []Requirement) (ranges []valueRange, some bo
 			ranges = append(ranges, valueRange{x.rangeOf(set, x.digest(q.Value))})
 		}
 	}
+	if !slices.ContainsFunc(requirements, Requirement.ofResource) {
+		return ranges, true
+	}
 	kinds, all := x.kinds(requirements)
 	if !all {
 		ranges = append(ranges, kinds)
 	}
-	return ranges, all || len(kinds) > 0
+	return ranges, len(kinds) > 0
+}
+
+// ofResource reports whether few resources meet the requirement.
+func (q Requirement) ofResource() bool {
+	return !q.Not && (q.Field == FieldGroup || q.Field == FieldKind || q.Field == FieldResource)
 }
 
 func (x *index) rangeOf(set int, digest uint64) cursor {

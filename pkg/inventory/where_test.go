@@ -146,3 +146,46 @@ func TestIndexIsSharedWhereNothingChanges(t *testing.T) {
 		}
 	}
 }
+
+// Each equality is answered by reading what has its value and nothing else.
+func TestWhereReadsOnlyWhatItFinds(t *testing.T) {
+	s, _ := newTestStore(Options{})
+	s.Update(func(tx *Tx) {
+		tx.SetTarget(*testTargets[0], []Column{{Name: "image"}, {Name: "ready"}})
+		for i := range testUIDs {
+			tx.Put(testRow(testTargets[0], i, i), "")
+		}
+	})
+	snapshot := s.State().Snapshot(testRefs[0])
+	for q, want := range map[Requirement]int{
+		{Field: FieldGroup, Value: "apps"}:               86,
+		{Field: FieldKind, Value: "Pod"}:                 85,
+		{Field: FieldResource, Value: "jobs"}:            85,
+		{Field: FieldNamespace, Value: "z"}:              64,
+		{Field: FieldName, Value: "object-7"}:            2,
+		{Field: FieldUID, Value: "uid-7"}:                1,
+		{Field: FieldTarget, Value: "a/pods"}:            256,
+		{Field: FieldTarget, Value: "none"}:              0,
+		{Field: AttributeField("image"), Value: "nginx"}: 51,
+		{Field: AttributeField("image"), Value: "other"}: 0,
+		{Field: AttributeField("ready"), Value: "false"}: 128,
+		{Field: FieldNamespace, Value: "z", Not: true}:   -1,
+		{Field: AttributeField("image")}:                 -1, // rows without it are in no set
+		{Field: AttributeField("object"), Value: "7"}:    -1, // not promoted
+		{Field: FieldKind, Value: "Pod", Not: true}:      -1,
+	} {
+		ranges, _ := snapshot.index.ranges([]Requirement{q})
+		if want < 0 {
+			if len(ranges) > 0 {
+				t.Errorf("%v is looked up in an index", q)
+			}
+			continue
+		}
+		read := 0
+		snapshot.index.intersect(snapshot.root, ranges, Key{}, func(Entry) bool { read++; return true })
+		found := len(slices.Collect(snapshot.Where([]Requirement{q}, Key{})))
+		if len(ranges) != 1 || read != want || found != want {
+			t.Errorf("%v: read %d rows in %d ranges and found %d, want %d", q, read, len(ranges), found, want)
+		}
+	}
+}

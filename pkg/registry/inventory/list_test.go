@@ -233,7 +233,10 @@ func TestSelectorsAgreeWithThoseOnTypedObjects(t *testing.T) {
 				"", "metadata.name=" + name, "metadata.name!=" + name, "metadata.name=x", "metadata.namespace=n", "metadata.namespace!=n",
 				"inventory=a", "inventory!=a", "inventory=a,metadata.name=" + name, "metadata.namespace=n,inventory=a.b", "source.kind=Deployment",
 				"source.group=apps,source.resource=deployments", "source.namespace=source,source.name=app-3", "source.uid=uid-4",
-				"target=n/a", "target=a", "source.group=", "metadata.namespace=none",
+				"target=n/a", "target=a", "source.group=", "metadata.namespace=none", "source.kind=Node", "source.name=app-3,target=n/a.b",
+				"attributes.image=nginx:1.27", "attributes.image=nginx:1.27,attributes.replicas=3", "attributes.image!=nginx:1.27",
+				"attributes.replicas=7", "attributes.replicas!=7", "attributes.replicas=7,source.name=app-7,inventory=a",
+				"attributes.replicas=", "attributes.replicas=07", "source.kind=Deployment,attributes.replicas!=3,source.uid!=uid-4",
 			} {
 				testSelectors(t, ctx, storages["inventoryrows"], all, label, field)
 			}
@@ -255,11 +258,15 @@ func typedRows(l *list[row]) (all []typedRow) {
 		if c.Target.Namespace != "" {
 			target = c.Target.Namespace + "/" + target
 		}
-		all = append(all, typedRow{o.key(), m.Labels, fields.Set{
+		of := fields.Set{
 			"metadata.name": m.Name, "metadata.namespace": m.Namespace, "inventory": c.Inventory, "target": target,
 			"source.group": c.Source.Group, "source.kind": c.Source.Kind, "source.resource": c.Source.Resource,
 			"source.namespace": c.Source.Namespace, "source.name": c.Source.Name, "source.uid": c.Source.UID,
-		}})
+		}
+		for name, value := range c.Attributes {
+			of["attributes."+name] = inventory.Unquote(string(value.Raw))
+		}
+		all = append(all, typedRow{o.key(), m.Labels, of})
 	}
 	return all
 }
@@ -280,6 +287,67 @@ func testSelectors(t *testing.T, ctx context.Context, storage rest.Storage, all 
 	got := append([]string{}, keysOf(mustList(t, ctx, storage, options{LabelSelector: labelSelector, FieldSelector: fieldSelector}))...)
 	if !slices.Equal(want, got) {
 		t.Errorf("labels %q, fields %q: (-want +got)\n%s", label, field, cmp.Diff(want, got))
+	}
+	paged := []string{}
+	o := options{LabelSelector: labelSelector, FieldSelector: fieldSelector, Limit: int64(len(want)/3 + 1)}
+	for more := true; more; more = o.Continue != "" {
+		l := mustList(t, ctx, storage, o)
+		if paged, o.Continue = append(paged, keysOf(l)...), l.Continue; l.RemainingItemCount != nil && label+field != "" {
+			t.Errorf("labels %q, fields %q: a count of what remains", label, field)
+		}
+	}
+	if !slices.Equal(want, paged) {
+		t.Errorf("labels %q, fields %q: in pages (-want +got)\n%s", label, field, cmp.Diff(want, paged))
+	}
+}
+
+// An attribute can be selected where an inventory promotes it.
+func TestUnpromotedAttributesAreNamed(t *testing.T) {
+	s, storages := newStorage(t, inventory.Options{})
+	addInventory(s, apps, 3)
+	addInventory(s, platform, 3)
+	before := strconv.FormatUint(s.State().Version, 10)
+	s.Update(func(tx *inventory.Tx) { tx.SetTarget(*targetOf(platform), columns[:1]) })
+	const fixed = "inventory, source.group, source.kind, source.name, source.namespace, source.resource, source.uid, target"
+	const both = ", attributes.image, attributes.replicas"
+	for _, test := range []struct {
+		resource, namespace, field, want string
+	}{
+		{"inventoryrows", "", "attributes.replicas=1", ""},
+		{"inventoryrows", "team-a", "attributes.replicas!=1", ""},
+		{"inventoryrows", "team-a", "attributes.replica=1", `"attributes.replica": valid are metadata.name, metadata.namespace, ` + fixed + both},
+		{"inventoryrows", "team-a", "target=x,attributes.replica!=1", `"attributes.replica": valid are metadata.name, metadata.namespace, ` + fixed + both},
+		{"inventoryrows", "team-a", "attributes.replicas=1,inventory=none", `"attributes.replicas": valid are metadata.name, metadata.namespace, ` + fixed},
+		{"inventoryrows", "team-b", "attributes.replicas=1", `"attributes.replicas": valid are metadata.name, metadata.namespace, ` + fixed},
+		{"clusterinventoryrows", "", "attributes.image=x", ""},
+		{"clusterinventoryrows", "", "attributes.replicas=1", `"attributes.replicas": valid are metadata.name, ` + fixed + ", attributes.image"},
+	} {
+		o := options{FieldSelector: fields.ParseSelectorOrDie(test.field)}
+		_, err := storages[test.resource].(rest.Lister).List(in(t, test.namespace), &o)
+		checkBadRequest(t, "list of "+test.field, err, test.want)
+		w, err := storages[test.resource].(rest.Watcher).Watch(in(t, test.namespace), &o)
+		checkBadRequest(t, "watch of "+test.field, err, test.want)
+		if err == nil {
+			w.Stop()
+		}
+	}
+	past := mustList(t, in(t, ""), storages["clusterinventoryrows"], options{
+		FieldSelector:   fields.ParseSelectorOrDie("attributes.replicas=1"),
+		ResourceVersion: before, ResourceVersionMatch: metav1.ResourceVersionMatchExact,
+	})
+	if got := keysOf(past); len(got) != 1 {
+		t.Errorf("when the attribute was promoted: got %v, want one row", got)
+	}
+}
+
+// checkBadRequest checks that an error ends in want, or that there is none.
+func checkBadRequest(t *testing.T, of string, err error, want string) {
+	t.Helper()
+	switch {
+	case want == "" && err != nil:
+		t.Errorf("%s: %v", of, err)
+	case want != "" && (!errors.IsBadRequest(err) || !strings.HasSuffix(err.Error(), want)):
+		t.Errorf("%s: got %v, want a bad request that ends in %s", of, err, want)
 	}
 }
 

@@ -60,6 +60,7 @@ func (k rows) typedList(meta metav1.ListMeta, objects iter.Seq[row]) runtime.Obj
 
 func (k rows) place(s *selection) place {
 	p := newPlace(s)
+	p.content = s.content()
 	if selected := s.exact(fieldInventory); selected != "" {
 		p.within(selected)
 	}
@@ -99,7 +100,7 @@ func (k rows) shape(s *inventory.State, p place) *inventory.Inventory {
 
 func (k rows) matcher(s *selection) func(row) bool {
 	p := k.place(s)
-	labels, fields := &labelSet{}, &rowFields{}
+	labels, fields := &labelSet{}, &fieldSet{}
 	return func(r row) bool {
 		if !p.has(r.inventory.Ref) || p.key != nil && *p.key != r.Key {
 			return false
@@ -118,15 +119,14 @@ func (k rows) matcher(s *selection) func(row) bool {
 	}
 }
 
-// rowFields reads the fields of a row.
-type rowFields struct{ row row }
+// fieldSet reads the fields of a row.
+type fieldSet struct{ row row }
 
-var _ fields.Fields = &rowFields{}
+var _ fields.Fields = &fieldSet{}
 
-func (f *rowFields) Has(field string) bool { return f.Get(field) != "" }
+func (f *fieldSet) Has(field string) bool { return f.Get(field) != "" }
 
-func (f *rowFields) Get(field string) string {
-	r := f.row.Row
+func (f *fieldSet) Get(field string) string {
 	switch field {
 	case fieldName:
 		return f.row.name()
@@ -134,20 +134,6 @@ func (f *rowFields) Get(field string) string {
 		return f.row.inventory.Namespace
 	case fieldInventory:
 		return f.row.inventory.Name
-	case "source.group":
-		return r.Resource().Group
-	case "source.kind":
-		return r.Resource().Kind
-	case "source.resource":
-		return r.Resource().Resource
-	case "source.namespace":
-		return r.Namespace()
-	case "source.name":
-		return r.Name()
-	case "source.uid":
-		return r.UID()
-	case "target":
-		return r.Target().String()
 	}
-	return ""
+	return f.row.Row.Value(inventory.Field(field))
 }

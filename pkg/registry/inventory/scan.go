@@ -9,10 +9,11 @@ import (
 
 // scan yields rows in the order of namespace/name, as etcd orders keys. Since an
 // inventory's name may have dots, the rows of one whose name continues the
-// other's after a dot lie between the rows of the other.
+// other's after a dot lie between the rows of the other. Unless the place is one
+// row, they are only those whose content is as it says.
 func (k rows) scan(s *inventory.State, p place, from string) iter.Seq[row] {
 	return func(yield func(row) bool) {
-		m := merge{from: k.position(from), yield: yield}
+		m := merge{from: k.position(from), content: p.content, yield: yield}
 		for snapshot := range k.snapshots(s, p, from) {
 			if p.key != nil {
 				e, ok := snapshot.Get(*p.key)
@@ -29,7 +30,8 @@ func (k rows) scan(s *inventory.State, p place, from string) iter.Seq[row] {
 	}
 }
 
-// count is what is left from a key on. It does not look at rows.
+// count is what is left from a key on, whatever its content. It does not look at
+// rows.
 func (k rows) count(s *inventory.State, p place, from string) int {
 	n := 0
 	start := k.position(from)
@@ -106,9 +108,10 @@ func firstKey(snapshot *inventory.Snapshot, from string) (inventory.Key, bool) {
 
 // merge yields the rows of snapshots, which are added in order, in order.
 type merge struct {
-	from  string
-	yield func(row) bool
-	open  []span // each lies within the one before
+	from    string
+	content []inventory.Requirement
+	yield   func(row) bool
+	open    []span // each lies within the one before
 }
 
 // span is what is left to yield of a snapshot.
@@ -163,7 +166,7 @@ func (m *merge) take(s *span, end *inventory.Key) bool {
 		return true
 	}
 	def := s.snapshot.Inventory()
-	for e := range s.snapshot.From(s.next) {
+	for e := range s.snapshot.Where(m.content, s.next) {
 		if end != nil && e.Key.Compare(*end) >= 0 {
 			break
 		}

@@ -2,15 +2,17 @@ package inventory
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/errors"
 	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	operator "k8s.io/apimachinery/pkg/selection"
 	"k8s.io/apiserver/pkg/endpoints/request"
 
 	inventoryv1alpha1 "kollect.io/kollect/pkg/apis/inventory/v1alpha1"
@@ -24,12 +26,12 @@ func AddToScheme(scheme *runtime.Scheme) error {
 		return err
 	}
 	for _, scope := range []inventory.Scope{inventory.Namespaced, inventory.Cluster} {
-		for kind, valid := range map[string][]string{
-			heads{scope}.names().kind: metaFields(scope),
-			rows{scope}.names().kind:  slices.Concat(metaFields(scope), rowFieldNames),
+		for kind, convert := range map[string]runtime.FieldLabelConversionFunc{
+			heads{scope}.names().kind: headFieldLabel(scope),
+			rows{scope}.names().kind:  rowFieldLabel(scope),
 		} {
 			gvk := inventoryv1alpha1.SchemeGroupVersion.WithKind(kind)
-			if err := scheme.AddFieldLabelConversionFunc(gvk, fieldLabels(valid)); err != nil {
+			if err := scheme.AddFieldLabelConversionFunc(gvk, convert); err != nil {
 				return fmt.Errorf("register fields of %s: %w", kind, err)
 			}
 		}
@@ -37,13 +39,28 @@ func AddToScheme(scheme *runtime.Scheme) error {
 	return nil
 }
 
-func fieldLabels(valid []string) runtime.FieldLabelConversionFunc {
+func headFieldLabel(scope inventory.Scope) runtime.FieldLabelConversionFunc {
 	return func(label, value string) (string, string, error) {
-		if slices.Contains(valid, label) {
-			return label, value, nil
+		if valid := metaFields(scope); !slices.Contains(valid, label) {
+			return "", "", unknownField(label, valid)
 		}
-		return "", "", fmt.Errorf("field label not supported: %q: valid are %s", label, strings.Join(valid, ", "))
+		return label, value, nil
 	}
+}
+
+// rowFieldLabel takes any attribute: which are promoted is known to states.
+func rowFieldLabel(scope inventory.Scope) runtime.FieldLabelConversionFunc {
+	return func(label, value string) (string, string, error) {
+		name, attribute := inventory.Field(label).Attribute()
+		if valid := rowFields(scope); (!attribute || name == "") && !slices.Contains(valid, label) {
+			return "", "", unknownField(label, append(valid, inventory.AttributeFields+"<name of a promoted attribute>"))
+		}
+		return label, value, nil
+	}
+}
+
+func unknownField(label string, valid []string) error {
+	return fmt.Errorf("field label not supported: %q: valid are %s", label, strings.Join(valid, ", "))
 }
 
 const (
@@ -59,10 +76,11 @@ func metaFields(scope inventory.Scope) []string {
 	return []string{fieldName, fieldNamespace}
 }
 
-// rowFieldNames are the fields of rows beside their metadata. A target is
-// selected as namespace/name, or as name if it has no namespace.
-var rowFieldNames = []string{
-	fieldInventory, "source.group", "source.kind", "source.name", "source.namespace", "source.resource", "source.uid", "target",
+// rowFields are the fields of rows, without attributes.
+func rowFields(scope inventory.Scope) []string {
+	return append(metaFields(scope), fieldInventory,
+		string(inventory.FieldGroup), string(inventory.FieldKind), string(inventory.FieldName), string(inventory.FieldNamespace),
+		string(inventory.FieldResource), string(inventory.FieldUID), string(inventory.FieldTarget))
 }
 
 // selection says which objects a request is about.
@@ -96,11 +114,58 @@ func (s *selection) exact(field string) string {
 
 func (s *selection) all() bool { return s.label == nil && s.field == nil }
 
+// content returns what is required of the fields of rows that inventories know.
+func (s *selection) content() []inventory.Requirement {
+	if s.field == nil {
+		return nil
+	}
+	var content []inventory.Requirement
+	for _, r := range s.field.Requirements() {
+		switch r.Field {
+		case fieldName, fieldNamespace, fieldInventory:
+		default:
+			content = append(content, inventory.Requirement{
+				Field: inventory.Field(r.Field), Value: r.Value, Not: r.Operator == operator.NotEquals,
+			})
+		}
+	}
+	return content
+}
+
+// check returns an error if an attribute is selected that no inventory of the
+// place promotes.
+func (s *selection) check(state *inventory.State, scope inventory.Scope, p place) error {
+	var promoted map[string]bool
+	for _, q := range s.content() {
+		name, ok := q.Field.Attribute()
+		if !ok {
+			continue
+		}
+		if promoted == nil {
+			promoted = map[string]bool{}
+			for snapshot := range (rows{scope}).snapshots(state, p, "") {
+				for _, c := range snapshot.Inventory().Columns {
+					promoted[c.Name] = true
+				}
+			}
+		}
+		if !promoted[name] {
+			valid := rowFields(scope)
+			for _, name := range slices.Sorted(maps.Keys(promoted)) {
+				valid = append(valid, string(inventory.AttributeField(name)))
+			}
+			return errors.NewBadRequest(unknownField(string(q.Field), valid).Error())
+		}
+	}
+	return nil
+}
+
 // place is where selected objects are. All that is selected is in it.
 type place struct {
-	namespace string         // empty: in all
-	inventory string         // empty: in all
-	key       *inventory.Key // of one row; nil: all
+	namespace string                  // empty: in all
+	inventory string                  // empty: in all
+	key       *inventory.Key          // of one row; nil: all
+	content   []inventory.Requirement // of rows
 	nowhere   bool
 }
 
@@ -142,20 +207,5 @@ func (l *labelSet) Get(label string) string {
 
 func (l *labelSet) Lookup(label string) (string, bool) {
 	value, ok := inventory.Member(l.json, label)
-	return unquote(value), ok
-}
-
-// unquote returns the string that a JSON value is, or else the value.
-func unquote(value string) string {
-	if len(value) < 2 || value[0] != '"' {
-		return value
-	}
-	if strings.IndexByte(value, '\\') < 0 {
-		return value[1 : len(value)-1]
-	}
-	var s string
-	if json.Unmarshal([]byte(value), &s) != nil {
-		return value
-	}
-	return s
+	return inventory.Unquote(value), ok
 }

@@ -124,7 +124,7 @@ func attributeCell(r *inventory.Row, c inventory.Column) any {
 			return value == "true"
 		}
 	}
-	return unquote(value)
+	return inventory.Unquote(value)
 }
 
 func (k heads) columns(*inventory.Inventory) []metav1.TableColumnDefinition {

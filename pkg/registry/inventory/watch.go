@@ -49,12 +49,15 @@ func (s *store[T]) Watch(ctx context.Context, options *metainternalversion.ListO
 	if initial || version == 0 {
 		version = state.Version
 	}
+	selected := newSelection(ctx, options)
+	place := s.kind.place(selected)
+	if err := selected.check(state, s.kind.names().scope, place); err != nil {
+		return nil, err
+	}
 	cursor, err := s.store.Follow(version)
 	if err != nil {
 		return failed(followError(err, version, state.Version)), nil
 	}
-	selected := newSelection(ctx, options)
-	place := s.kind.place(selected)
 	w := &watcher[T]{
 		store:     s,
 		matches:   s.kind.matcher(selected),

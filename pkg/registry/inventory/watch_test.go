@@ -164,7 +164,7 @@ func TestWatchSelectorTransitions(t *testing.T) {
 			case e := <-w.ResultChan():
 				object := e.Object.(*view[row]).item.object
 				image, _ := inventory.Member(object.Row.Attributes(), "image")
-				if got := string(e.Type); got != step.want || unquote(image) != step.has || object.Version != s.State().Version-1 {
+				if got := string(e.Type); got != step.want || inventory.Unquote(image) != step.has || object.Version != s.State().Version-1 {
 					t.Errorf("step %d: got %s of %s at %d, want %s of %q at %d", i, got, image, object.Version, step.want, step.has, s.State().Version-1)
 				}
 			default:
