@@ -100,7 +100,7 @@ func (k rows) shape(s *inventory.State, p place) *inventory.Inventory {
 
 func (k rows) matcher(s *selection) func(row) bool {
 	p := k.place(s)
-	labels, fields := &labelSet{}, &fieldSet{}
+	labels, fields := &labelSet{}, &rowFields{}
 	return func(r row) bool {
 		if !p.has(r.inventory.Ref) || p.key != nil && *p.key != r.Key {
 			return false
@@ -119,14 +119,14 @@ func (k rows) matcher(s *selection) func(row) bool {
 	}
 }
 
-// fieldSet reads the fields of a row.
-type fieldSet struct{ row row }
+// rowFields reads the fields of a row.
+type rowFields struct{ row row }
 
-var _ fields.Fields = &fieldSet{}
+var _ fields.Fields = &rowFields{}
 
-func (f *fieldSet) Has(field string) bool { return f.Get(field) != "" }
+func (f *rowFields) Has(field string) bool { return f.Get(field) != "" }
 
-func (f *fieldSet) Get(field string) string {
+func (f *rowFields) Get(field string) string {
 	switch field {
 	case fieldName:
 		return f.row.name()

@@ -52,7 +52,7 @@ func headFieldLabel(scope inventory.Scope) runtime.FieldLabelConversionFunc {
 func rowFieldLabel(scope inventory.Scope) runtime.FieldLabelConversionFunc {
 	return func(label, value string) (string, string, error) {
 		name, attribute := inventory.Field(label).Attribute()
-		if valid := rowFields(scope); (!attribute || name == "") && !slices.Contains(valid, label) {
+		if valid := rowFieldNames(scope); (!attribute || name == "") && !slices.Contains(valid, label) {
 			return "", "", unknownField(label, append(valid, inventory.AttributeFields+"<name of a promoted attribute>"))
 		}
 		return label, value, nil
@@ -76,8 +76,8 @@ func metaFields(scope inventory.Scope) []string {
 	return []string{fieldName, fieldNamespace}
 }
 
-// rowFields are the fields of rows, without attributes.
-func rowFields(scope inventory.Scope) []string {
+// rowFieldNames returns the fields of rows, without attributes.
+func rowFieldNames(scope inventory.Scope) []string {
 	return append(metaFields(scope), fieldInventory,
 		string(inventory.FieldGroup), string(inventory.FieldKind), string(inventory.FieldName), string(inventory.FieldNamespace),
 		string(inventory.FieldResource), string(inventory.FieldUID), string(inventory.FieldTarget))
@@ -150,7 +150,7 @@ func (s *selection) check(state *inventory.State, scope inventory.Scope, p place
 			}
 		}
 		if !promoted[name] {
-			valid := rowFields(scope)
+			valid := rowFieldNames(scope)
 			for _, name := range slices.Sorted(maps.Keys(promoted)) {
 				valid = append(valid, string(inventory.AttributeField(name)))
 			}
