@@ -121,11 +121,13 @@ var granted = []right{
 	{user: "system:serviceaccount:team-a:inventory", verb: "list", apiGroup: "apps", resource: "deployments", namespace: "team-a"},
 	{group: "viewers", verb: "watch", apiGroup: served, resource: "inventories", namespace: "team-a"},
 	{group: "viewers", verb: "list", apiGroup: served, resource: "inventoryrows", namespace: "team-a"},
+	{group: "viewers", verb: "get", apiGroup: served, resource: "inventories", subresource: "snapshot", name: "apps", namespace: "team-a"},
 	{group: "viewers", verb: "list", apiGroup: config, resource: "kollecttargets", namespace: "team-a"},
 	{group: "editors", verb: "list", apiGroup: served, resource: "inventoryrows", namespace: "team-a"},
 	{group: "editors", verb: "create", apiGroup: config, resource: "kollecttargets", namespace: "team-a"},
 	{group: "editors", verb: "delete", apiGroup: config, resource: "kollectsinks", namespace: "team-a"},
 	{group: "auditors", verb: "list", apiGroup: served, resource: "clusterinventoryrows"},
+	{group: "auditors", verb: "get", apiGroup: served, resource: "clusterinventories", subresource: "snapshot", name: "platform"},
 	{group: "auditors", verb: "get", apiGroup: config, resource: "kollectclustersinks"},
 }
 
@@ -156,6 +158,8 @@ var denied = []right{
 	{group: "viewers", verb: "create", apiGroup: config, resource: "kollecttargets", namespace: "team-a"},
 	{group: "viewers", verb: "list", apiGroup: served, resource: "inventoryrows", namespace: "team-b"},
 	{group: "viewers", verb: "list", apiGroup: served, resource: "clusterinventoryrows"},
+	{group: "viewers", verb: "get", apiGroup: served, resource: "inventories", subresource: "snapshot", name: "apps", namespace: "team-b"},
+	{group: "viewers", verb: "get", apiGroup: served, resource: "clusterinventories", subresource: "snapshot", name: "platform"},
 	{group: "editors", verb: "create", apiGroup: config, resource: "kollectclustertargets"},
 	{group: "editors", verb: "list", apiGroup: config, resource: "kollectclustersinks"},
 	{group: "editors", verb: "update", apiGroup: config, resource: "kollectinventories", subresource: "status", namespace: "team-a"},

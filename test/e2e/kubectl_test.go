@@ -80,6 +80,7 @@ spec: {namespaces: {names: [NS]}}
 		{"get inv lake -n NS -o yaml", []string{"apiVersion: inventory.kollect.io/v1alpha1", "kind: Inventory", "contentHash: sha256:", "sinks:"}},
 		{"describe inv lake -n NS", []string{"Name:", "lake", "Content Hash:"}},
 		{"get --raw /apis/inventory.kollect.io/v1alpha1/namespaces/NS/inventoryrows?limit=1", []string{`"kind":"InventoryRowList"`, `"remainingItemCount":11`}},
+		{"get --raw /apis/inventory.kollect.io/v1alpha1/namespaces/NS/inventories/lake/snapshot?format=csv", []string{"cluster,inventory_namespace,", "settings-00", "settings-11"}},
 	} {
 		out := s.cp.MustKubectl(t, strings.Fields(s.inNamespace(test.args))...)
 		rest := out
