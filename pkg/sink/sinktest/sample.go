@@ -78,6 +78,9 @@ func (s *Sample) Delete(names ...string) {
 	})
 }
 
+// Store returns the store that the rows are in.
+func (s *Sample) Store() *inventory.Store { return s.store }
+
 // Snapshot returns the rows as they are now.
 func (s *Sample) Snapshot() *inventory.Snapshot { return s.store.State().Snapshot(s.def.Ref) }
 
