@@ -24,6 +24,17 @@ func refuseSecrets(spec *kollectv1alpha1.ProfileSpec, found *resolved) *problem 
 		"set it, or choose another kind in spec.resource")
 }
 
+// allowsSecretValues reports whether the profile that a target names, as it is
+// now, lets rows of Secrets be.
+func (c *Controller) allowsSecretValues(target targetObject) bool {
+	k, problem := profileOf(target)
+	if problem != nil {
+		return false
+	}
+	o, exists := c.profileKind.lookup(k)
+	return exists && o.spec.SecretValues == kollectv1alpha1.SecretValuesAllow
+}
+
 // setSecretValues shows that a profile is let take the values of Secrets.
 func setSecretValues(conditions *[]metav1.Condition, generation int64, p *profile) {
 	if p.resource == nil || !areSecrets(&p.resource.Resource) {

@@ -75,3 +75,80 @@ func TestAllowedSecretValuesAreNotShownOfAnotherKind(t *testing.T) {
 		t.Errorf("shown still: %+v", shown)
 	}
 }
+
+// What a profile does not allow any more is not kept as other rows of a target
+// that can not be collected are.
+func TestRowsOfSecretsGoWithTheirPermission(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change func(*harness)
+		kept   bool
+	}{
+		"the profile refuses": {func(h *harness) { h.see(secretsProfile(2, "")) }, false},
+		"the profile is of another kind": {func(h *harness) {
+			p := clusterProfile("secrets", "ConfigMap")
+			p.Spec.Resource.Group, p.Generation = "nowhere", 2
+			h.see(p)
+		}, false},
+		"the profile is deleted": {func(h *harness) { h.lose(h.profileKind.cluster, secretsProfile(1, "")) }, false},
+		"the target has no profile": {func(h *harness) {
+			o := clusterTarget("secrets", "nowhere")
+			o.Generation = 2
+			h.see(o)
+		}, false},
+		"the target is broken": {func(h *harness) {
+			o := clusterTarget("secrets", "secrets")
+			o.Spec.Match, o.Generation = "object.", 2
+			h.see(o)
+		}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHarness(t, secretsProfile(1, kollectv1alpha1.SecretValuesAllow), clusterTarget("secrets", "secrets"))
+			k := key{Name: "secrets"}
+			h.reconcile(h.reconcileProfile, k)
+			h.reconcile(h.reconcileTarget, k)
+			tc.change(h)
+			h.reconcile(h.reconcileProfile, k)
+			for range 2 {
+				h.reconcile(h.reconcileTarget, k)
+			}
+			told, ok := h.told("secrets")
+			if !ok || !told.Suspend || h.collector.sets != 2 {
+				t.Fatalf("told %d times, last %+v", h.collector.sets, told)
+			}
+			if kept := told.Permitted == nil || told.Permitted("a"); kept != tc.kept {
+				t.Errorf("rows of Secrets are kept: %v, want %v", kept, tc.kept)
+			}
+			h.see(secretsProfile(3, kollectv1alpha1.SecretValuesAllow))
+			o := clusterTarget("secrets", "secrets")
+			o.Generation = 3
+			h.see(o)
+			h.reconcile(h.reconcileProfile, k)
+			h.reconcile(h.reconcileTarget, k)
+			if again, _ := h.told("secrets"); again.Suspend || again.Permitted != nil {
+				t.Errorf("told %+v after all is well", again)
+			}
+		})
+	}
+}
+
+func TestATenantsRowsOfSecretsGoAndComeWithTheirPermission(t *testing.T) {
+	b := newBounded(t, "Secret", "x", "y")
+	profile := func(generation int64, values kollectv1alpha1.SecretValues) {
+		p := secretsProfile(generation, values)
+		p.Name = "profile"
+		b.see(p)
+		b.reconcile(b.reconcileProfile, key{Name: "profile"})
+		b.reconciled()
+	}
+	if told, ok := b.told(); ok {
+		t.Fatalf("told %+v of a profile that refuses", told)
+	}
+	profile(2, kollectv1alpha1.SecretValuesAllow)
+	b.answer("default", "secrets", true, "x", "y")
+	b.wantPermitted(false, "x", "y")
+	profile(3, kollectv1alpha1.SecretValuesRefuse)
+	b.wantPermitted(true)
+	profile(4, kollectv1alpha1.SecretValuesAllow)
+	b.answer("default", "secrets", true, "x", "y")
+	b.wantPermitted(false, "x", "y")
+}

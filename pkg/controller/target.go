@@ -118,7 +118,7 @@ func (c *Controller) reconcileTarget(_ context.Context, k key) error {
 	case before.applied != nil && problem.reason == reasonAccessUnknown:
 		// What was permitted stands until it is known to be otherwise.
 	case before.applied != nil:
-		c.hold(k, &next)
+		c.hold(o, &next)
 	default:
 		c.store.Update(func(tx *inventory.Tx) {
 			tx.SetTargetState(ref, inventory.TargetState{Message: clip(problem.message)})
@@ -130,12 +130,16 @@ func (c *Controller) reconcileTarget(_ context.Context, k key) error {
 }
 
 // hold suspends what the collector was told last, because of the target's
-// problem. What the service account may not read any more is dropped all the same.
-func (c *Controller) hold(k key, t *target) {
+// problem. What the service account may not read any more is dropped all the
+// same, and so are rows of Secrets that no profile allows any more.
+func (c *Controller) hold(o targetObject, t *target) {
 	held := *t.applied
 	held.Suspend, held.SuspendReason = true, t.problem.message
-	if t.of != nil {
-		v := c.access.judge(k, t.account, t.of, t.permissions)
+	switch {
+	case areSecrets(t.applied.Resource) && !c.allowsSecretValues(o):
+		t.permit(&held, nil)
+	case t.of != nil:
+		v := c.access.judge(keyOf(o.meta), t.account, t.of, t.permissions)
 		t.permit(&held, v.permittedOr(t.permissions))
 	}
 	t.apply(c.collector, &held)
