@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/endpoints/openapi"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/storage"
@@ -39,8 +40,9 @@ type Config struct {
 	// the cluster that is inventoried.
 	Generic *genericapiserver.RecommendedConfig
 
-	scheme *runtime.Scheme
-	codecs serializer.CodecFactory
+	scheme   *runtime.Scheme
+	codecs   serializer.CodecFactory
+	reviewer authorizer.UnconditionalAuthorizer
 }
 
 // Config returns the configuration of the options, which must be complete and
@@ -57,7 +59,11 @@ func (o *Options) Config() (*Config, error) {
 	if err := o.Recommended.ApplyTo(generic); err != nil {
 		return nil, fmt.Errorf("configure server: %w", err)
 	}
-	return &Config{Generic: generic, scheme: scheme, codecs: codecs}, nil
+	reviewer, err := o.newReviewer()
+	if err != nil {
+		return nil, err
+	}
+	return &Config{Generic: generic, scheme: scheme, codecs: codecs, reviewer: reviewer}, nil
 }
 
 // newScheme returns the served kinds, and those that every server has.
@@ -86,11 +92,13 @@ type CompletedConfig struct {
 	generic genericapiserver.CompletedConfig
 	scheme  *runtime.Scheme
 	codecs  serializer.CodecFactory
+
+	reviewer authorizer.UnconditionalAuthorizer
 }
 
 // Complete fills in the defaults.
 func (c *Config) Complete() CompletedConfig {
-	return CompletedConfig{generic: c.Generic.Complete(), scheme: c.scheme, codecs: c.codecs}
+	return CompletedConfig{generic: c.Generic.Complete(), scheme: c.scheme, codecs: c.codecs, reviewer: c.reviewer}
 }
 
 // Server serves what is in a store.
@@ -108,7 +116,7 @@ func (c CompletedConfig) New(store *inventory.Store) (*Server, error) {
 	serializer := inventoryregistry.NewSerializer(c.scheme)
 	group := genericapiserver.NewDefaultAPIGroupInfo(inventoryv1alpha1.GroupName, c.scheme, runtime.NewParameterCodec(c.scheme), c.codecs)
 	group.NegotiatedSerializer = serializer
-	group.VersionedResourcesStorageMap[inventoryv1alpha1.SchemeGroupVersion.Version] = inventoryregistry.New(store, serializer)
+	group.VersionedResourcesStorageMap[inventoryv1alpha1.SchemeGroupVersion.Version] = inventoryregistry.New(store, serializer, c.reviewer)
 	if err := generic.InstallAPIGroup(&group); err != nil {
 		return nil, fmt.Errorf("install %s: %w", inventoryv1alpha1.GroupName, err)
 	}

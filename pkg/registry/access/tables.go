@@ -59,7 +59,7 @@ func (o Options) withDefaults() Options {
 // Tables holds the tables of callers. It is safe for concurrent use.
 type Tables struct {
 	store      *inventory.Store
-	authorizer authorizer.Authorizer
+	authorizer authorizer.UnconditionalAuthorizer
 	options    Options
 	slots      chan struct{} // one for each question that is being asked
 
@@ -69,7 +69,7 @@ type Tables struct {
 }
 
 // New returns tables of what is in the store, as the authorizer says.
-func New(store *inventory.Store, authorizer authorizer.Authorizer, options Options) *Tables {
+func New(store *inventory.Store, authorizer authorizer.UnconditionalAuthorizer, options Options) *Tables {
 	options = options.withDefaults()
 	t := &Tables{store: store, authorizer: authorizer, options: options, slots: make(chan struct{}, options.Total)}
 	t.callers = lru.NewWithEvictionFunc(options.Callers, func(_ lru.Key, value any) {

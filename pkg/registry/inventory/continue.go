@@ -93,8 +93,11 @@ func (s *store[T]) stateOf(ctx context.Context, p *page) (*inventory.State, erro
 
 // expired returns the error of a token whose state is not here. It has a token with
 // which the client can go on in the newest state.
-func (p *page) expired() error {
-	token, err := storage.EncodeContinue("/"+p.from, p.prefix, -1)
+func (p *page) expired() error { return p.expiredSince(-1) }
+
+// expiredSince is expired with a version below 0 in the token.
+func (p *page) expiredSince(version int64) error {
+	token, err := storage.EncodeContinue("/"+p.from, p.prefix, version)
 	if err != nil {
 		return errors.NewResourceExpired(listExpired)
 	}

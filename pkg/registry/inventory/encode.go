@@ -128,11 +128,17 @@ func (l *list[T]) writeJSON(w io.Writer) error {
 }
 
 func (r row) appendJSON(buf []byte, typeMeta string) []byte {
+	return r.appendAs(buf, typeMeta, r.inventory.Namespace, "")
+}
+
+// appendAs is appendJSON for an object in a namespace, which says, if that is not
+// empty, which the inventory's is.
+func (r row) appendAs(buf []byte, typeMeta, namespace, origin string) []byte {
 	def, content := r.inventory, r.Row
 	buf = append(append(append(buf, '{'), typeMeta...), `"metadata":{"name":`...)
 	buf = appendRowName(buf, def.Name, r.Key)
-	if def.Namespace != "" {
-		buf = inventory.AppendJSONString(append(buf, `,"namespace":`...), def.Namespace)
+	if namespace != "" {
+		buf = inventory.AppendJSONString(append(buf, `,"namespace":`...), namespace)
 	}
 	buf = append(appendUID(append(buf, `,"uid":"`...), r.Key), `","resourceVersion":"`...)
 	buf = append(strconv.AppendUint(buf, r.Version, 10), '"')
@@ -141,7 +147,11 @@ func (r row) appendJSON(buf []byte, typeMeta string) []byte {
 	if labels := content.Labels(); labels != "{}" {
 		buf = append(append(buf, `,"labels":`...), labels...)
 	}
-	buf = inventory.AppendJSONString(append(buf, `},"inventory":`...), def.Name)
+	buf = append(buf, '}')
+	if origin != "" {
+		buf = inventory.AppendJSONString(append(buf, `,"inventoryNamespace":`...), origin)
+	}
+	buf = inventory.AppendJSONString(append(buf, `,"inventory":`...), def.Name)
 	buf = inventory.AppendJSONString(append(buf, `,"cluster":`...), def.Cluster)
 	buf = append(buf, `,"target":{`...)
 	target := content.Target()

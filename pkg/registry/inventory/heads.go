@@ -104,6 +104,8 @@ func (k heads) sorted(s *inventory.State, p place, from string) []head {
 
 func newHead(s *inventory.Snapshot) head { return head{s.Inventory(), s.Head(), s.Head().Version} }
 
+func (k heads) check(*inventory.State, *selection, place) error { return nil }
+
 func (k heads) change(e *inventory.Event) (before, after head, was, is bool) {
 	if e.Inventory.Scope() != k.scope {
 		return before, after, false, false

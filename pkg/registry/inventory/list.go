@@ -41,7 +41,7 @@ func (s *store[T]) List(ctx context.Context, options *metainternalversion.ListOp
 
 func (s *store[T]) listOf(ctx context.Context, state *inventory.State, selected *selection, page *page) (*list[T], error) {
 	place, matches := s.kind.place(selected), s.kind.matcher(selected)
-	if err := selected.check(state, s.kind.names().scope, place); err != nil {
+	if err := s.kind.check(state, selected, place); err != nil {
 		return nil, err
 	}
 	result := &list[T]{of: s, shape: s.kind.shape(state, place)}

@@ -73,6 +73,10 @@ func (k rows) place(s *selection) place {
 	return p
 }
 
+func (k rows) check(s *inventory.State, selected *selection, p place) error {
+	return selected.check(s, k.scope, p)
+}
+
 func (k rows) change(e *inventory.Event) (before, after row, was, is bool) {
 	if e.Inventory.Scope() != k.scope {
 		return before, after, false, false

@@ -36,6 +36,10 @@ func AddToScheme(scheme *runtime.Scheme) error {
 			}
 		}
 	}
+	accessible := inventoryv1alpha1.SchemeGroupVersion.WithKind(accessibleRows{}.names().kind)
+	if err := scheme.AddFieldLabelConversionFunc(accessible, accessibleFieldLabel); err != nil {
+		return fmt.Errorf("register fields of %s: %w", accessible.Kind, err)
+	}
 	return nil
 }
 
@@ -59,6 +63,16 @@ func rowFieldLabel(scope inventory.Scope) runtime.FieldLabelConversionFunc {
 	}
 }
 
+// accessibleFieldLabel takes any attribute: which are promoted may be hidden from
+// the caller.
+func accessibleFieldLabel(label, value string) (string, string, error) {
+	valid := append(rowFieldNames(inventory.Namespaced), fieldInventoryNamespace)
+	if name, attribute := inventory.Field(label).Attribute(); (!attribute || name == "") && !slices.Contains(valid, label) {
+		return "", "", unknownField(label, append(valid, inventory.AttributeFields+"<name of an attribute>"))
+	}
+	return label, value, nil
+}
+
 func unknownField(label string, valid []string) error {
 	return fmt.Errorf("field label not supported: %q: valid are %s", label, strings.Join(valid, ", "))
 }
@@ -67,6 +81,8 @@ const (
 	fieldName      = "metadata.name"
 	fieldNamespace = "metadata.namespace"
 	fieldInventory = "inventory"
+
+	fieldInventoryNamespace = "inventoryNamespace" // of accessible rows alone
 )
 
 func metaFields(scope inventory.Scope) []string {

@@ -49,7 +49,7 @@ func serve(t testing.TB, s *inventory.Store) *rest.Config {
 	}
 	group := genericapiserver.NewDefaultAPIGroupInfo(inventoryv1alpha1.GroupName, scheme, runtime.NewParameterCodec(scheme), codecs)
 	group.NegotiatedSerializer = NewSerializer(scheme)
-	group.VersionedResourcesStorageMap["v1alpha1"] = New(s, group.NegotiatedSerializer)
+	group.VersionedResourcesStorageMap["v1alpha1"] = New(s, group.NegotiatedSerializer, nobody)
 	if err := server.InstallAPIGroup(&group); err != nil {
 		t.Fatal(err)
 	}

@@ -10,12 +10,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/storage"
 
 	inventoryv1alpha1 "kollect.io/kollect/pkg/apis/inventory/v1alpha1"
 	"kollect.io/kollect/pkg/inventory"
+	"kollect.io/kollect/pkg/registry/access"
 )
 
 var (
@@ -35,14 +37,16 @@ const freshness = 3 * time.Second
 
 // New returns the storage of each resource by its name. Lists and objects that
 // the serializer's JSON encoder asks for are written without an intermediate
-// form.
-func New(s *inventory.Store, serializer runtime.NegotiatedSerializer) map[string]rest.Storage {
+// form. The authorizer says what callers may list, of which accessiblerows shows
+// them the rows; it must not remember its answers, which are remembered here.
+func New(s *inventory.Store, serializer runtime.NegotiatedSerializer, authorizer authorizer.UnconditionalAuthorizer) map[string]rest.Storage {
 	json := jsonIdentifier(serializer)
 	return map[string]rest.Storage{
 		"inventories":          newStore(s, heads{inventory.Namespaced}, json),
 		"clusterinventories":   newStore(s, heads{inventory.Cluster}, json),
 		"inventoryrows":        newStore(s, rows{inventory.Namespaced}, json),
 		"clusterinventoryrows": newStore(s, rows{inventory.Cluster}, json),
+		"accessiblerows":       newAccessible(s, access.New(s, authorizer, access.Options{}), json),
 
 		"inventories/snapshot":        newSnapshots(s, inventory.Namespaced),
 		"clusterinventories/snapshot": newSnapshots(s, inventory.Cluster),
@@ -60,6 +64,7 @@ func Counts(state *inventory.State) map[schema.GroupResource]int {
 		for snapshot := range state.Snapshots(scope, "") {
 			counts[inventoryv1alpha1.Resource(heads.resource)]++
 			counts[inventoryv1alpha1.Resource(rows.resource)] += snapshot.Len()
+			counts[inventoryv1alpha1.Resource(accessibleRows{}.names().resource)] += snapshot.Len()
 		}
 	}
 	return counts
@@ -90,6 +95,9 @@ type kind[T object] interface {
 	// matcher returns a function that says whether an object is selected. It
 	// must not be called concurrently.
 	matcher(*selection) func(T) bool
+	// check returns an error if the selection names a field that no object of the
+	// place can have.
+	check(s *inventory.State, selected *selection, p place) error
 	// change returns what an event of this kind changes, and whether there was and
 	// is an object. The version of before is that of the event.
 	change(*inventory.Event) (before, after T, was, is bool)
@@ -145,17 +153,31 @@ func (s *store[T]) resource() schema.GroupResource {
 // Get returns the named object of the newest state, which is not older than the
 // version that the options name.
 func (s *store[T]) Get(ctx context.Context, name string, options *metav1.GetOptions) (runtime.Object, error) {
-	var version uint64
-	if options != nil {
-		var err error
-		if version, err = (storage.APIObjectVersioner{}).ParseResourceVersion(options.ResourceVersion); err != nil {
-			return nil, errors.NewBadRequest(err.Error())
-		}
+	version, err := minimumOf(options)
+	if err != nil {
+		return nil, err
 	}
 	state, err := s.fresh(ctx, version)
 	if err != nil {
 		return nil, err
 	}
+	return s.get(ctx, state, name)
+}
+
+// minimumOf returns the version that the options name, or 0.
+func minimumOf(options *metav1.GetOptions) (uint64, error) {
+	if options == nil {
+		return 0, nil
+	}
+	version, err := (storage.APIObjectVersioner{}).ParseResourceVersion(options.ResourceVersion)
+	if err != nil {
+		return 0, errors.NewBadRequest(err.Error())
+	}
+	return version, nil
+}
+
+// get returns the named object of a state.
+func (s *store[T]) get(ctx context.Context, state *inventory.State, name string) (runtime.Object, error) {
 	if name == "" {
 		return nil, errors.NewNotFound(s.resource(), name)
 	}

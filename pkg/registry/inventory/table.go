@@ -104,7 +104,11 @@ func (k rows) cells(r row, shape *inventory.Inventory) []any {
 			cells = append(cells, attributeCell(r.Row, c))
 		}
 	}
-	return append(cells, table.ConvertToHumanReadableDateType(metav1.Time{Time: r.Row.Created()}), r.Row.UID(), r.inventory.Cluster)
+	return append(cells, ageCell(r.Row.Created()), r.Row.UID(), r.inventory.Cluster)
+}
+
+func ageCell(created time.Time) string {
+	return table.ConvertToHumanReadableDateType(metav1.Time{Time: created})
 }
 
 // attributeCell returns a promoted attribute as its column's type, and as text
@@ -146,7 +150,7 @@ func (k heads) cells(h head, _ *inventory.Inventory) []any {
 	return []any{
 		h.inventory.Name, int64(h.Rows), kindsCell(h.Kinds), h.Generation, hashCell(h.Hash),
 		boolCell(h.Synced()), boolCell(h.Stale()), exportedCell(h.Sinks, time.Now()),
-		table.ConvertToHumanReadableDateType(metav1.Time{Time: h.inventory.Created}), h.inventory.Cluster,
+		ageCell(h.inventory.Created), h.inventory.Cluster,
 	}
 }
 

@@ -23,6 +23,9 @@ const (
 	patience = 10 * time.Second
 	// watchBuffer lets a watcher write several events at once.
 	watchBuffer = 100
+	// renewPeriod is how often a watch of what not everybody may see looks after
+	// its caller's rights, if nothing happens.
+	renewPeriod = time.Second
 )
 
 // Watch returns the changes of the selected objects after the version that the
@@ -32,26 +35,56 @@ func (s *store[T]) Watch(ctx context.Context, options *metainternalversion.ListO
 	if options == nil {
 		options = &metainternalversion.ListOptions{}
 	}
+	start, err := newStart(options)
+	if err != nil {
+		return nil, err
+	}
+	state, err := s.stateFor(ctx, start)
+	if err != nil {
+		return failed(err), nil
+	}
+	return s.watch(ctx, options, start, state, nil)
+}
+
+// start says where a watch begins.
+type start struct {
+	version uint64 // 0: the newest
+	initial bool   // with what there is then
+}
+
+func newStart(options *metainternalversion.ListOptions) (start, error) {
 	version, err := (storage.APIObjectVersioner{}).ParseResourceVersion(options.ResourceVersion)
 	if err != nil {
-		return nil, errors.NewBadRequest(err.Error())
+		return start{}, errors.NewBadRequest(err.Error())
 	}
 	initial := version == 0
 	if options.SendInitialEvents != nil {
 		initial = *options.SendInitialEvents
 	}
-	state := s.store.State()
-	if initial {
-		if state, err = s.fresh(ctx, version); err != nil {
-			return failed(err), nil
-		}
+	return start{version, initial}, nil
+}
+
+// stateFor returns the newest state, not older than what is to be there.
+func (s *store[T]) stateFor(ctx context.Context, from start) (*inventory.State, error) {
+	if !from.initial {
+		return s.store.State(), nil
 	}
-	if initial || version == 0 {
+	return s.fresh(ctx, from.version)
+}
+
+// watch returns a watch that begins with the state. renew, which is nil if all is
+// for everybody, returns what may be seen.
+func (s *store[T]) watch(
+	ctx context.Context, options *metainternalversion.ListOptions, from start, state *inventory.State,
+	renew func(context.Context) (func(T) bool, error),
+) (watch.Interface, error) {
+	version := from.version
+	if from.initial || version == 0 {
 		version = state.Version
 	}
 	selected := newSelection(ctx, options)
 	place := s.kind.place(selected)
-	if err := selected.check(state, s.kind.names().scope, place); err != nil {
+	if err := s.kind.check(state, selected, place); err != nil {
 		return nil, err
 	}
 	cursor, err := s.store.Follow(version)
@@ -65,10 +98,11 @@ func (s *store[T]) Watch(ctx context.Context, options *metainternalversion.ListO
 		cursor:    cursor,
 		version:   version,
 		bookmarks: options.AllowWatchBookmarks,
+		renew:     renew,
 		result:    make(chan watch.Event, watchBuffer),
 		done:      make(chan struct{}),
 	}
-	if initial {
+	if from.initial {
 		w.initial = s.kind.scan(state, place, "")
 		if options.SendInitialEvents != nil && w.bookmarks {
 			w.announce = state
@@ -88,12 +122,16 @@ func followError(err error, version, current uint64) error {
 
 // failed returns a watch that has nothing but an error.
 func failed(err error) watch.Interface {
+	result := make(chan watch.Event, 1)
+	result <- failure(err)
+	close(result)
+	return watch.NewProxyWatcher(result)
+}
+
+func failure(err error) watch.Event {
 	status := errors.NewInternalError(err).Status()
 	if known := errors.APIStatus(nil); stderrors.As(err, &known) {
 		status = known.Status()
 	}
-	result := make(chan watch.Event, 1)
-	result <- watch.Event{Type: watch.Error, Object: &status}
-	close(result)
-	return watch.NewProxyWatcher(result)
+	return watch.Event{Type: watch.Error, Object: &status}
 }

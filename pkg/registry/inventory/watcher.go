@@ -26,6 +26,10 @@ type watcher[T object] struct {
 	version   uint64 // up to which all is sent
 	bookmarks bool
 
+	// renew returns what of the selected may be seen now, or why the watch ends;
+	// nil: all, for ever.
+	renew func(context.Context) (func(T) bool, error)
+
 	result chan watch.Event
 	cancel context.CancelFunc
 	done   chan struct{} // closed when run has ended
@@ -56,7 +60,13 @@ func (w *watcher[T]) sendInitial(ctx context.Context) bool {
 	if w.initial == nil {
 		return true
 	}
+	renewed := time.Now()
 	for object := range w.initial {
+		if w.renew != nil && time.Since(renewed) >= renewPeriod {
+			if renewed = time.Now(); !w.renewed(ctx) {
+				return false
+			}
+		}
 		if !w.matches(object) {
 			continue
 		}
@@ -92,6 +102,12 @@ func (w *watcher[T]) follow(ctx context.Context) {
 		defer timer.Stop()
 		last = timer.C
 	}
+	var check <-chan time.Time
+	if w.renew != nil {
+		timer := time.NewTicker(renewPeriod)
+		defer timer.Stop()
+		check = timer.C
+	}
 	for {
 		more := true
 		select {
@@ -99,6 +115,8 @@ func (w *watcher[T]) follow(ctx context.Context) {
 			return
 		case <-w.cursor.Ready():
 			more = w.sendNext(ctx)
+		case <-check:
+			more = w.renewed(ctx)
 		case <-due:
 			more = w.sendBookmark(ctx, nil)
 		case <-last:
@@ -110,9 +128,29 @@ func (w *watcher[T]) follow(ctx context.Context) {
 	}
 }
 
+// renewed looks after the caller's rights, and says why the watch ends if it
+// does.
+func (w *watcher[T]) renewed(ctx context.Context) bool {
+	if w.renew == nil {
+		return true
+	}
+	matches, err := w.renew(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			w.send(ctx, failure(err))
+		}
+		return false
+	}
+	w.matches = matches
+	return true
+}
+
 // sendNext sends what the next update of the store changes.
 func (w *watcher[T]) sendNext(ctx context.Context) bool {
 	events, version := w.cursor.Next()
+	if !w.renewed(ctx) { // what happened may be in a partition that is new
+		return false
+	}
 	for i := range events {
 		if event, ok := w.convert(&events[i]); ok && !w.send(ctx, event) {
 			return false
