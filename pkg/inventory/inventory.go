@@ -2,7 +2,6 @@ package inventory
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"time"
 )
@@ -226,20 +225,6 @@ func (inv *inventory) commitRows(tx *Tx, events []Event) []Event {
 	inv.updateIndex(tx, events[len(events)-len(changed):])
 	inv.dropEdits()
 	return events
-}
-
-// updateIndex makes the index that of the rows and columns. The events are what
-// has happened to rows.
-func (inv *inventory) updateIndex(tx *Tx, events []Event) {
-	if slices.Equal(inv.index.columns, inv.def.Columns) && !slices.ContainsFunc(events, inv.index.concerns) {
-		return
-	}
-	resources := inv.index.resources
-	if inv.newResources {
-		resources = slices.SortedFunc(maps.Keys(inv.kinds), resourceKind.compare)
-	}
-	inv.newResources = false
-	inv.index = tx.store.indexer.update(inv.index, inv.root, inv.def.Columns, resources, events)
 }
 
 // countKinds notes that a row changed from before to after; nil is none.
