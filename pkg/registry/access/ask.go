@@ -107,8 +107,8 @@ func (r *round) askWide(ctx context.Context) {
 	if r.table.wide == nil {
 		r.table.wide = map[schema.GroupResource]bool{}
 	}
-	answers, failures := r.caller.questions(ctx, questions)
-	r.fail(failures)
+	answers, errs := r.caller.questions(ctx, questions)
+	r.fail(errs)
 	for i, allowed := range answers {
 		resource := resourceOf(questions[i])
 		r.changed = r.changed || known(resource) && allowed != r.old.wide[resource]
@@ -145,8 +145,8 @@ func (r *round) askPartitions(ctx context.Context) {
 			questions = append(questions, p)
 		}
 	}
-	answers, failures := r.caller.questions(ctx, questions)
-	r.fail(failures)
+	answers, errs := r.caller.questions(ctx, questions)
+	r.fail(errs)
 	for i, allowed := range answers {
 		r.answers[questions[i]] = allowed
 		r.changed = r.changed || !allowed && i < were
@@ -193,35 +193,40 @@ func (r *round) askDenied(ctx context.Context) {
 
 // askBatch asks about partitions that were denied, and reports whether to go on.
 func (r *round) askBatch(ctx context.Context, questions []inventory.Partition) bool {
-	answers, failures := r.caller.questions(ctx, questions)
+	answers, errs := r.caller.questions(ctx, questions)
 	for i, allowed := range answers {
 		if allowed {
 			r.answers[questions[i]], r.changed = true, true
 		}
 	}
-	if ctx.Err() != nil { // who is not answered in time is the first next time
-		return false
+	if ctx.Err() != nil { // what is not answered in time is the first next time
+		if i := slices.IndexFunc(errs, func(err error) bool { return err != nil }); i >= 0 {
+			questions, errs = questions[:i], nil
+		}
 	}
-	r.fail(failures)
+	r.fail(errs)
 	if len(questions) > 0 {
 		r.table.position = questions[len(questions)-1]
 	}
-	return true
+	return ctx.Err() == nil
 }
 
-// fail notes that questions had no answer.
-func (r *round) fail(failures []error) {
-	r.failures += len(failures)
-	if len(failures) > 0 {
-		r.err = failures[0]
+// fail notes which questions had no answer.
+func (r *round) fail(errs []error) {
+	for _, err := range errs {
+		if err != nil {
+			r.failures++
+			r.err = err
+		}
 	}
 }
 
 // questions asks about partitions, those without a namespace standing for all
-// namespaces, and returns what is allowed.
-func (c *Caller) questions(ctx context.Context, partitions []inventory.Partition) (allowed []bool, failures []error) {
+// namespaces, and returns for each whether it is allowed, and why that is not
+// known.
+func (c *Caller) questions(ctx context.Context, partitions []inventory.Partition) (allowed []bool, errs []error) {
 	allowed = make([]bool, len(partitions))
-	errs := make([]error, len(partitions))
+	errs = make([]error, len(partitions))
 	var next atomic.Int64
 	var workers sync.WaitGroup
 	for range min(len(partitions), c.tables.options.PerCaller) {
@@ -232,7 +237,7 @@ func (c *Caller) questions(ctx context.Context, partitions []inventory.Partition
 		})
 	}
 	workers.Wait()
-	return allowed, slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	return allowed, errs
 }
 
 // may asks whether the caller may list all objects of a partition.
@@ -242,6 +247,9 @@ func (c *Caller) may(ctx context.Context, p inventory.Partition) (bool, error) {
 		defer func() { <-c.tables.slots }()
 	case <-ctx.Done():
 		return false, ctx.Err()
+	}
+	if err := ctx.Err(); err != nil {
+		return false, err
 	}
 	decision, _, err := c.tables.authorizer.Authorize(ctx, authorizer.AttributesRecord{
 		User: c.user, Verb: "list", APIGroup: p.Group, APIVersion: "*", Resource: p.Resource, Namespace: p.Namespace,

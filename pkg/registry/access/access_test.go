@@ -1,0 +1,497 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+
+	"kollect.io/kollect/pkg/inventory"
+)
+
+// script is an authorizer that says what it is told to.
+type script struct {
+	t *testing.T
+
+	mu      sync.Mutex // guards what follows
+	allowed map[inventory.Partition]bool
+	failing map[inventory.Partition]bool
+	asked   map[inventory.Partition]int
+	at      int           // how many are asked now
+	most    int           // how many were at a time
+	takes   time.Duration // a question
+}
+
+func newScript(t *testing.T, allowed ...inventory.Partition) *script {
+	s := &script{t: t, allowed: map[inventory.Partition]bool{}, failing: map[inventory.Partition]bool{}, asked: map[inventory.Partition]int{}}
+	for _, p := range allowed {
+		s.allowed[p] = true
+	}
+	return s
+}
+
+func (s *script) Authorize(ctx context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
+	if a.GetVerb() != "list" || a.GetName() != "" || a.GetSubresource() != "" || !a.IsResourceRequest() {
+		s.t.Errorf("asked %+v", a)
+	}
+	p := inventory.Partition{Group: a.GetAPIGroup(), Resource: a.GetResource(), Namespace: a.GetNamespace()}
+	s.mu.Lock()
+	s.asked[p]++
+	s.at++
+	s.most = max(s.most, s.at)
+	allowed, failing, takes := s.allowed[p], s.failing[p], s.takes
+	s.mu.Unlock()
+	var err error
+	if takes > 0 {
+		select {
+		case <-time.After(takes):
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.at--
+	switch {
+	case err != nil:
+		return authorizer.DecisionNoOpinion, "", err
+	case failing: // an error counts, whatever is decided
+		return authorizer.DecisionAllow, "", errors.New("the authorizer is down")
+	case allowed:
+		return authorizer.DecisionAllow, "", nil
+	}
+	return authorizer.DecisionNoOpinion, "", nil
+}
+
+func (s *script) set(p inventory.Partition, allowed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.allowed[p] = allowed
+}
+
+func (s *script) fail(p inventory.Partition, failing bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failing[p] = failing
+}
+
+// takeAsked returns what was asked since it was called last.
+func (s *script) takeAsked() map[inventory.Partition]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	asked := s.asked
+	s.asked = map[inventory.Partition]int{}
+	return asked
+}
+
+var (
+	target    = &inventory.TargetRef{Name: "all"}
+	resources = map[string]*inventory.Resource{
+		"pods":    {Version: "v1", Resource: "pods", Kind: "Pod"},
+		"secrets": {Version: "v1", Resource: "secrets", Kind: "Secret"},
+		"jobs":    {Group: "batch", Version: "v1", Resource: "jobs", Kind: "Job"},
+	}
+	alice = &user.DefaultInfo{Name: "alice", Groups: []string{"devs", "system:authenticated"}}
+)
+
+func partition(resource, namespace string) inventory.Partition {
+	return inventory.Partition{Group: resources[resource].Group, Resource: resource, Namespace: namespace}
+}
+
+func row(p inventory.Partition) *inventory.Row {
+	return inventory.NewRow(inventory.RowContent{
+		Resource: resources[p.Resource], Target: target, Namespace: p.Namespace, Name: "x", UID: p.Resource + "-" + p.Namespace,
+	})
+}
+
+func put(s *inventory.Store, partitions ...inventory.Partition) {
+	s.Update(func(tx *inventory.Tx) {
+		tx.SetInventory(inventory.Inventory{Ref: inventory.Ref{Name: "all"}, Targets: []inventory.TargetRef{*target}})
+		for _, p := range partitions {
+			tx.Put(row(p), "")
+		}
+	})
+}
+
+func remove(s *inventory.Store, p inventory.Partition) {
+	s.Update(func(tx *inventory.Tx) { tx.Remove(row(p)) })
+}
+
+func mustTable(t *testing.T, c *Caller) *Table {
+	t.Helper()
+	table, err := c.Table(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return table
+}
+
+// seen returns what the table yields of the store's rows.
+func seen(t *testing.T, s *inventory.Store, table *Table) []inventory.Partition {
+	t.Helper()
+	var all []inventory.Partition
+	last := ""
+	for namespace, partitions := range table.From(s.State(), "") {
+		if last != "" && inventory.CompareNamespaces(last, namespace) >= 0 {
+			t.Errorf("namespace %q after %q", namespace, last)
+		}
+		last = namespace
+		for _, p := range partitions {
+			if p.Namespace != namespace || !table.Allows(p) {
+				t.Errorf("%v in namespace %q, allowed: %v", p, namespace, table.Allows(p))
+			}
+			if s.State().HasPartition(p) {
+				all = append(all, p)
+			}
+		}
+	}
+	slices.SortFunc(all, inventory.Partition.Compare)
+	return all
+}
+
+func check(t *testing.T, s *inventory.Store, c *Caller, want ...inventory.Partition) *Table {
+	t.Helper()
+	table := mustTable(t, c)
+	slices.SortFunc(want, inventory.Partition.Compare)
+	if diff := cmp.Diff(want, seen(t, s, table)); diff != "" {
+		t.Errorf("may see (-want +got):\n%s", diff)
+	}
+	return table
+}
+
+func TestRightsByPartition(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := inventory.NewStore(inventory.Options{})
+		put(s, partition("pods", "a"), partition("pods", "a-b"), partition("secrets", "a"), partition("jobs", "b"), partition("jobs", "a"))
+		says := newScript(t, partition("pods", "a-b"), partition("jobs", ""))
+		c := New(s, says, Options{}).Caller(alice)
+		table := check(t, s, c, partition("pods", "a-b"), partition("jobs", "a"), partition("jobs", "b"))
+		if table.Allows(inventory.Partition{Group: "batch", Resource: "jobs"}) {
+			t.Error("objects without a namespace are allowed")
+		}
+		want := map[inventory.Partition]int{
+			partition("pods", ""): 1, partition("secrets", ""): 1, partition("jobs", ""): 1,
+			partition("pods", "a"): 1, partition("pods", "a-b"): 1, partition("secrets", "a"): 1,
+		}
+		if diff := cmp.Diff(want, says.takeAsked()); diff != "" {
+			t.Errorf("asked (-want +got):\n%s", diff)
+		}
+		if again := mustTable(t, c); again != table || len(says.takeAsked()) > 0 {
+			t.Error("asked again at once")
+		}
+		var from []string
+		for namespace := range table.From(s.State(), "a-b") {
+			from = append(from, namespace)
+		}
+		if !slices.Equal(from, []string{"a-b", "a", "b"}) {
+			t.Errorf("from a-b: %v", from)
+		}
+	})
+}
+
+// A partition that appears is asked about at once, and is not a change of rights.
+func TestPartitionThatAppears(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := inventory.NewStore(inventory.Options{})
+		put(s, partition("pods", "a"))
+		says := newScript(t, partition("pods", "a"), partition("pods", "b"))
+		c := New(s, says, Options{}).Caller(alice)
+		before := check(t, s, c, partition("pods", "a"))
+		says.takeAsked()
+		put(s, partition("pods", "b"), partition("secrets", "b"))
+		after := check(t, s, c, partition("pods", "a"), partition("pods", "b"))
+		if before.Since() != after.Since() {
+			t.Error("rights have changed")
+		}
+		want := map[inventory.Partition]int{partition("pods", "b"): 1, partition("secrets", ""): 1, partition("secrets", "b"): 1}
+		if diff := cmp.Diff(want, says.takeAsked()); diff != "" {
+			t.Errorf("asked (-want +got):\n%s", diff)
+		}
+		// One that vanishes stays allowed for those who read of its end.
+		remove(s, partition("pods", "b"))
+		time.Sleep(6 * time.Second)
+		gone := check(t, s, c, partition("pods", "a"))
+		if !gone.Allows(partition("pods", "b")) || gone.Since() != after.Since() {
+			t.Error("what vanished is denied")
+		}
+		time.Sleep(forget)
+		mustTable(t, c)
+		time.Sleep(6 * time.Second)
+		if last := mustTable(t, c); last.Allows(partition("pods", "b")) || last.Since() != after.Since() || len(last.absent) != 0 {
+			t.Error("what vanished long ago is remembered, or was taken for a change")
+		}
+	})
+}
+
+func TestChangesOfRights(t *testing.T) {
+	for name, change := range map[string]struct {
+		allowed bool
+		of      inventory.Partition
+		want    []inventory.Partition
+	}{
+		"granted":              {true, partition("secrets", "a"), []inventory.Partition{partition("pods", "a"), partition("secrets", "a"), partition("jobs", "a"), partition("jobs", "b")}},
+		"revoked":              {false, partition("pods", "a"), []inventory.Partition{partition("jobs", "a"), partition("jobs", "b")}},
+		"granted cluster-wide": {true, partition("pods", ""), []inventory.Partition{partition("pods", "a"), partition("pods", "b"), partition("jobs", "a"), partition("jobs", "b")}},
+		"revoked cluster-wide": {false, partition("jobs", ""), []inventory.Partition{partition("pods", "a"), partition("jobs", "b")}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := inventory.NewStore(inventory.Options{})
+				put(s, partition("pods", "a"), partition("pods", "b"), partition("secrets", "a"), partition("jobs", "a"), partition("jobs", "b"))
+				says := newScript(t, partition("pods", "a"), partition("jobs", ""), partition("jobs", "b"))
+				c := New(s, says, Options{}).Caller(alice)
+				before := mustTable(t, c)
+				read := s.State().Version
+				says.set(change.of, change.allowed)
+				time.Sleep(6 * time.Second)
+				after := check(t, s, c, change.want...)
+				if before.Since() > read || after.Since() <= read || s.State().Version < after.Since() {
+					t.Errorf("good since %d, then since %d; read at %d", before.Since(), after.Since(), read)
+				}
+				time.Sleep(6 * time.Second)
+				if same := mustTable(t, c); same.Since() != after.Since() || same == after {
+					t.Error("changed again, or was not asked again")
+				}
+			})
+		})
+	}
+}
+
+// An error is a denial, never an allowance, and is asked about again before the
+// others.
+func TestErrorsDeny(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := inventory.NewStore(inventory.Options{})
+		put(s, partition("pods", "a"), partition("pods", "b"))
+		says := newScript(t, partition("pods", "a"), partition("pods", "b"))
+		says.fail(partition("pods", "b"), true)
+		c := New(s, says, Options{}).Caller(alice)
+		first := check(t, s, c, partition("pods", "a"))
+		says.fail(partition("pods", "b"), false)
+		if mustTable(t, c) != first {
+			t.Error("asked again at once")
+		}
+		time.Sleep(1100 * time.Millisecond)
+		second := check(t, s, c, partition("pods", "a"), partition("pods", "b"))
+		if second.Since() == first.Since() {
+			t.Error("what was denied is allowed, which is no change")
+		}
+		says.fail(partition("pods", ""), true)
+		says.fail(partition("pods", "a"), true)
+		time.Sleep(6 * time.Second)
+		if third := check(t, s, c, partition("pods", "b")); third.Since() == second.Since() {
+			t.Error("what was allowed is denied, which is no change")
+		}
+	})
+}
+
+// However slow the authorizer is, no answer is used that is older than allowed.
+func TestSlowAuthorizer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := inventory.NewStore(inventory.Options{})
+		var all []inventory.Partition
+		for i := range 200 {
+			all = append(all, partition("pods", fmt.Sprintf("ns-%03d", i)))
+		}
+		put(s, all...)
+		says := newScript(t, all[3], all[150])
+		says.takes = 500 * time.Millisecond
+		tables := New(s, says, Options{})
+		c := tables.Caller(alice)
+		start := time.Now()
+		table := check(t, s, c, all[3], all[150])
+		if took := time.Since(start); took < 6*time.Second || time.Since(table.checked) >= tables.options.TTL {
+			t.Errorf("took %v, the answers are of %v ago", took, time.Since(table.checked))
+		}
+		if says.most > tables.options.PerCaller {
+			t.Errorf("%d questions at a time", says.most)
+		}
+		says.set(all[3], false)
+		start = time.Now()
+		for mustTable(t, c).Allows(all[3]) {
+			time.Sleep(time.Second)
+		}
+		if took := time.Since(start); took > 10*time.Second {
+			t.Errorf("what was revoked is denied after %v", took)
+		}
+		says.set(all[199], true) // denials are asked about in turn
+		for start = time.Now(); !mustTable(t, c).Allows(all[199]); time.Sleep(time.Second) {
+			if time.Since(start) > 10*time.Minute {
+				t.Fatal("what was granted is never seen")
+			}
+		}
+		says.mu.Lock()
+		says.takes = time.Hour
+		says.mu.Unlock()
+		time.Sleep(6 * time.Second)
+		start = time.Now()
+		check(t, s, c)
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("waited %v for an authorizer that hangs", took)
+		}
+	})
+}
+
+// Many requests of a caller ask once; one that gives up leaves it to the next.
+func TestCallersAskOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := inventory.NewStore(inventory.Options{})
+		put(s, partition("pods", "a"))
+		says := newScript(t, partition("pods", "a"))
+		says.takes = time.Second
+		tables := New(s, says, Options{})
+		ctx, cancel := context.WithCancel(t.Context())
+		var requests sync.WaitGroup
+		requests.Go(func() {
+			if _, err := tables.Caller(alice).Table(ctx); !errors.Is(err, context.Canceled) {
+				t.Errorf("gave up with %v", err)
+			}
+		})
+		synctest.Wait()
+		for range 20 {
+			requests.Go(func() { check(t, s, tables.Caller(alice), partition("pods", "a")) })
+		}
+		synctest.Wait()
+		cancel()
+		requests.Wait()
+		want := map[inventory.Partition]int{partition("pods", ""): 2, partition("pods", "a"): 1}
+		if diff := cmp.Diff(want, says.takeAsked()); diff != "" {
+			t.Errorf("asked (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestCallersAreToldApart(t *testing.T) {
+	many := make([]string, 10_000)
+	for i := range many {
+		many[i] = fmt.Sprintf("group-%d", i)
+	}
+	users := []*user.DefaultInfo{
+		{Name: "a"}, {Name: "a", UID: "b"}, {Name: "ab"}, {UID: "ab"}, {Name: "a", Groups: []string{"b"}}, {Name: "a", Groups: []string{"b", "c"}},
+		{Name: "a", Groups: []string{"bc"}}, {Name: "a", Extra: map[string][]string{"b": nil}}, {Name: "a", Extra: map[string][]string{"b": {"c"}}},
+		{Name: "a", Groups: []string{"b"}, Extra: map[string][]string{"c": {"d", "e"}}}, {Name: "a", Groups: []string{"b"}, Extra: map[string][]string{"c": {"d"}, "e": nil}},
+		{Name: "a", Groups: many}, {Name: "a", Groups: many[1:]},
+	}
+	keys := map[callerKey]bool{}
+	for _, u := range users {
+		shuffled := *u
+		shuffled.Groups = append(slices.Clone(u.Groups), u.Groups...)
+		rand.Shuffle(len(shuffled.Groups), func(i, j int) {
+			shuffled.Groups[i], shuffled.Groups[j] = shuffled.Groups[j], shuffled.Groups[i]
+		})
+		if keyOf(u) != keyOf(&shuffled) {
+			t.Errorf("the order of groups counts for %s", u.Name)
+		}
+		keys[keyOf(u)] = true
+	}
+	if len(keys) != len(users) {
+		t.Errorf("%d users are %d callers", len(users), len(keys))
+	}
+}
+
+// Who is forgotten comes back with a later Since, and a bound on partitions
+// forgets too.
+func TestCallersAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := inventory.NewStore(inventory.Options{})
+		put(s, partition("pods", "a"), partition("pods", "b"), partition("pods", "c"))
+		says := newScript(t, partition("pods", "a"), partition("pods", "b"), partition("pods", "c"))
+		for _, options := range []Options{{Callers: 2}, {Partitions: 8}} {
+			tables := New(s, says, options)
+			first := mustTable(t, tables.Caller(alice))
+			mustTable(t, tables.Caller(&user.DefaultInfo{Name: "bob"}))
+			if mustTable(t, tables.Caller(alice)) != first {
+				t.Errorf("%+v: alice is forgotten", options)
+			}
+			held := tables.Caller(alice)
+			mustTable(t, tables.Caller(&user.DefaultInfo{Name: "bob"}))
+			mustTable(t, tables.Caller(&user.DefaultInfo{Name: "carol"}))
+			if again := mustTable(t, tables.Caller(alice)); again.Since() <= first.Since() {
+				t.Errorf("%+v: alice is remembered", options)
+			}
+			if mustTable(t, held) != first {
+				t.Errorf("%+v: a request loses its table", options)
+			}
+			if tables.partitions > 8 || tables.callers.Len() > 2 {
+				t.Errorf("%+v: %d partitions of %d callers", options, tables.partitions, tables.callers.Len())
+			}
+		}
+	})
+}
+
+func TestAuthorizerThatTakesTooLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := inventory.NewStore(inventory.Options{})
+		put(s, partition("pods", "a"))
+		says := newScript(t)
+		says.takes = 700 * time.Millisecond
+		_, err := New(s, says, Options{TTL: time.Second, Deadline: 5 * time.Second}).Caller(alice).Table(t.Context())
+		if !apierrors.IsServiceUnavailable(err) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// Random rights, rows and times: a table is what the authorizer says of what is
+// there, and keeps its Since if, and only if, nothing changed that was there.
+func TestTablesFollowRights(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		random := rand.New(rand.NewPCG(3, 4))
+		s := inventory.NewStore(inventory.Options{})
+		put(s)
+		says := newScript(t)
+		c := New(s, says, Options{}).Caller(alice)
+		var last *Table
+		was := map[inventory.Partition]bool{}
+		for range 2000 {
+			now := map[inventory.Partition]bool{}
+			pick := func() inventory.Partition {
+				return partition([]string{"pods", "secrets", "jobs"}[random.IntN(3)], []string{"a", "a-b", "b", "c"}[random.IntN(4)])
+			}
+			switch random.IntN(4) {
+			case 0:
+				put(s, pick())
+			case 1:
+				remove(s, pick())
+			case 2:
+				p := pick()
+				if random.IntN(4) == 0 {
+					p.Namespace = ""
+				}
+				says.set(p, random.IntN(2) == 0)
+			}
+			time.Sleep(6 * time.Second)
+			var want []inventory.Partition
+			for p := range s.State().Partitions(inventory.Partition{}) {
+				wide := p
+				wide.Namespace = ""
+				now[p] = says.allowed[p] || says.allowed[wide]
+				if now[p] {
+					want = append(want, p)
+				}
+			}
+			table := check(t, s, c, want...)
+			changed := false
+			for p, allowed := range was {
+				if have, still := now[p]; still && have != allowed {
+					changed = true
+				}
+			}
+			if changed && last.Since() == table.Since() {
+				t.Fatalf("rights changed from %v to %v, and since when they are good did not", was, now)
+			}
+			last, was = table, maps.Clone(now)
+		}
+	})
+}
