@@ -40,6 +40,7 @@ type environment struct {
 	controlPlane *controlplane.ControlPlane
 	server       *controlplane.Kollect
 	objects      int
+	twins        bool // whether kube-apiserver has the custom resources
 }
 
 var shared struct {
@@ -71,7 +72,8 @@ func start(b *testing.B) *environment {
 
 func startEnvironment(ctx context.Context, n int) (*environment, error) {
 	log := os.Stderr
-	cp, err := controlplane.StartEtcd(ctx, controlplane.Options{Log: log})
+	// By a profile kube-apiserver is made to collect its garbage.
+	cp, err := controlplane.StartEtcd(ctx, controlplane.Options{Log: log, APIServerArgs: []string{"--profiling=true"}})
 	if err != nil {
 		return nil, err
 	}
@@ -122,11 +124,16 @@ const benchName = "bench"
 // took until all of them were served.
 func (e *environment) collect(b *testing.B) time.Duration {
 	b.Helper()
+	return e.collectAttributes(b, benchAttributes())
+}
+
+func (e *environment) collectAttributes(b *testing.B, attributes []kollectv1alpha1.Attribute) time.Duration {
+	b.Helper()
 	ctx := b.Context()
 	clients := e.clients(b)
 	profile := &kollectv1alpha1.KollectClusterProfile{ObjectMeta: metav1.ObjectMeta{Name: benchName}}
 	profile.Spec.Resource.Kind = "ConfigMap"
-	profile.Spec.Attributes = benchAttributes()
+	profile.Spec.Attributes = attributes
 	target := &kollectv1alpha1.KollectClusterTarget{ObjectMeta: metav1.ObjectMeta{Name: benchName}}
 	target.Spec.ProfileRef.Name = benchName
 	target.Spec.Namespaces = &kollectv1alpha1.NamespaceSelection{Exclude: []string{"kube-system", "kube-public", "default"}}

@@ -29,25 +29,55 @@ const (
 // kube-apiserver's storage encoding. Run it before kube-apiserver starts. It
 // prints a line of progress every few seconds.
 func Seed(ctx context.Context, endpoint string, n int, log io.Writer) error {
-	client, err := clientv3.New(clientv3.Config{Endpoints: []string{endpoint}, DialTimeout: 10 * time.Second})
+	return seed(ctx, endpoint, n, log, func(i int, put func(key string, value []byte) error) error {
+		if i%objectsPerNamespace == 0 {
+			value, err := encoded(namespace(i))
+			if err != nil {
+				return err
+			}
+			if err := put("/registry/namespaces/"+namespaceName(i), value); err != nil {
+				return err
+			}
+		}
+		key, value, err := storedConfigMap(configMap(i))
+		if err != nil {
+			return err
+		}
+		return put(key, value)
+	})
+}
+
+// storedConfigMap returns how etcd has a ConfigMap.
+func storedConfigMap(cm *corev1.ConfigMap) (key string, value []byte, err error) {
+	value, err = encoded(cm)
+	return "/registry/configmaps/" + cm.Namespace + "/" + cm.Name, value, err
+}
+
+// encoded returns kube-apiserver's storage encoding of a core object.
+func encoded(obj runtime.Object) ([]byte, error) {
+	encoder := scheme.Codecs.EncoderForVersion(protobuf.NewSerializer(scheme.Scheme, scheme.Scheme), corev1.SchemeGroupVersion)
+	var out bytes.Buffer
+	if err := encoder.Encode(obj, &out); err != nil {
+		return nil, fmt.Errorf("encode %T: %w", obj, err)
+	}
+	return out.Bytes(), nil
+}
+
+// seed has write put what belongs to each of n objects into etcd.
+func seed(ctx context.Context, endpoint string, n int, log io.Writer, write func(i int, put func(key string, value []byte) error) error) error {
+	client, err := connect(endpoint)
 	if err != nil {
-		return fmt.Errorf("connect to etcd: %w", err)
+		return err
 	}
 	defer client.Close()
-	encoder := scheme.Codecs.EncoderForVersion(protobuf.NewSerializer(scheme.Scheme, scheme.Scheme), corev1.SchemeGroupVersion)
-
 	var puts []clientv3.Op
 	flush := func() error {
 		_, err := client.Txn(ctx).Then(puts...).Commit()
 		puts = puts[:0]
 		return err
 	}
-	put := func(key string, obj runtime.Object) error {
-		var encoded bytes.Buffer
-		if err := encoder.Encode(obj, &encoded); err != nil {
-			return fmt.Errorf("encode %s: %w", key, err)
-		}
-		puts = append(puts, clientv3.OpPut(key, encoded.String()))
+	put := func(key string, value []byte) error {
+		puts = append(puts, clientv3.OpPut(key, string(value)))
 		if len(puts) < writesPerTxn {
 			return nil
 		}
@@ -55,13 +85,7 @@ func Seed(ctx context.Context, endpoint string, n int, log io.Writer) error {
 	}
 	said := time.Now()
 	for i := range n {
-		if i%objectsPerNamespace == 0 {
-			if err := put("/registry/namespaces/"+namespaceName(i), namespace(i)); err != nil {
-				return err
-			}
-		}
-		cm := configMap(i)
-		if err := put("/registry/configmaps/"+cm.Namespace+"/"+cm.Name, cm); err != nil {
+		if err := write(i, put); err != nil {
 			return fmt.Errorf("seed object %d: %w", i, err)
 		}
 		if time.Since(said) > 5*time.Second {
@@ -75,7 +99,18 @@ func Seed(ctx context.Context, endpoint string, n int, log io.Writer) error {
 	return nil
 }
 
+func connect(endpoint string) (*clientv3.Client, error) {
+	client, err := clientv3.New(clientv3.Config{Endpoints: []string{endpoint}, DialTimeout: 10 * time.Second})
+	if err != nil {
+		return nil, fmt.Errorf("connect to etcd: %w", err)
+	}
+	return client, nil
+}
+
 func namespaceName(i int) string { return fmt.Sprintf("bench-%04d", i/objectsPerNamespace) }
+
+// versionLabel has 140 values.
+func versionLabel(i int) string { return fmt.Sprintf("1.%d.%d", i%20, i%7) }
 
 func objectName(i int) string { return fmt.Sprintf("settings-%07d", i) }
 
@@ -101,7 +136,7 @@ func configMap(i int) *corev1.ConfigMap {
 			UID: uid(objectName(i)), CreationTimestamp: seeded,
 			Labels: map[string]string{
 				"app.kubernetes.io/name":       fmt.Sprintf("app-%04d", i%5000),
-				"app.kubernetes.io/version":    fmt.Sprintf("1.%d.%d", i%20, i%7),
+				"app.kubernetes.io/version":    versionLabel(i),
 				"app.kubernetes.io/component":  "settings",
 				"app.kubernetes.io/managed-by": "helm",
 				"tier":                         []string{"web", "worker", "data"}[i%3],
