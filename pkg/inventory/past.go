@@ -69,7 +69,7 @@ func (s *State) undo(version uint64, events [][]Event) *State {
 		at := e.Inventory.position()
 		u := undone[at]
 		if u == nil {
-			u = &undoing{inventory: e.Inventory.Ref, rows: map[Key]Entry{}}
+			u = &undoing{inventory: e.Inventory, rows: map[Key]Entry{}}
 			undone[at] = u
 		}
 		u.add(e)
@@ -107,7 +107,7 @@ func between(after, last uint64, events [][]Event) iter.Seq[*Event] {
 // undoing is what is known of an inventory as it was: what it had before the
 // first event of each object.
 type undoing struct {
-	inventory   Ref
+	inventory   *Inventory
 	rows        map[Key]Entry
 	head        *Head
 	headChanged bool
@@ -132,10 +132,10 @@ func (u *undoing) add(e *Event) {
 
 // move notes how the inventory's rows went back.
 func (u *undoing) move(m moves, later, past *Snapshot) {
-	if past == nil { // without a head it has no rows either
+	if past == nil {
 		if later != nil {
 			for e := range later.Entries() {
-				m.move(u.inventory, e.Key, e.Row, Entry{})
+				m.move(u.inventory.Ref, e.Key, e.Row, Entry{})
 			}
 		}
 		return
@@ -145,7 +145,7 @@ func (u *undoing) move(m moves, later, past *Snapshot) {
 		if later != nil {
 			after, _ = later.Get(key)
 		}
-		m.move(u.inventory, key, after.Row, before)
+		m.move(u.inventory.Ref, key, after.Row, before)
 	}
 }
 
@@ -166,10 +166,14 @@ func (u *undoing) apply(later *Snapshot) *Snapshot {
 	later = &Snapshot{root: past.root, index: past.index}
 	past.root = past.root.apply(edits, 0)
 	past.index = later.undoIndex(past.root, edits)
-	if past.head == nil {
+	switch {
+	case past.head != nil:
+		past.inventory = past.head.inventory
+	case past.root != nil: // its rows came first
+		past.inventory = u.inventory
+	default:
 		return nil
 	}
-	past.inventory = past.head.inventory
 	return past
 }
 

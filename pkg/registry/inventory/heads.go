@@ -88,6 +88,9 @@ func (k heads) count(s *inventory.State, p place, from string) int { return len(
 func (k heads) sorted(s *inventory.State, p place, from string) []head {
 	var sorted []head
 	for snapshot := range s.Snapshots(k.scope, p.namespace) {
+		if snapshot.Head() == nil { // it was about to come
+			continue
+		}
 		h := newHead(snapshot)
 		if p.has(h.inventory.Ref) && (from == "" || h.key() >= from) {
 			sorted = append(sorted, h)

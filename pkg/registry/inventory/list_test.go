@@ -91,6 +91,26 @@ func TestListVersions(t *testing.T) {
 	})
 }
 
+// The events of an Update have versions of their own, at each of which the lists
+// are what the events have led to.
+func TestListWhileAnInventoryAppears(t *testing.T) {
+	s, storages := newStorage(t, inventory.Options{})
+	first := s.State().Version
+	addInventory(s, apps, 3)
+	for version, want := range map[uint64][2]int{first: {0, 0}, first + 1: {1, 0}, first + 3: {3, 0}, first + 4: {3, 1}} {
+		exact := options{ResourceVersion: strconv.FormatUint(version, 10), ResourceVersionMatch: metav1.ResourceVersionMatchExact}
+		for i, name := range []string{"inventoryrows", "inventories"} {
+			l, err := storages[name].(rest.Lister).List(in(t, "team-a"), &exact)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := meta.LenList(l.(runtime.CacheableObject).GetObject()); got != want[i] {
+				t.Errorf("version %d: got %d %s, want %d", version-first, got, name, want[i])
+			}
+		}
+	}
+}
+
 func TestListWaitsForAVersion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, storages := newStorage(t, inventory.Options{})
