@@ -92,7 +92,7 @@ func TestTablesOfRows(t *testing.T) {
 
 func rowsOf(s rest.Storage) kind[row] { return s.(*store[row]).kind }
 
-func mustFirst(l *list[row]) row {
+func mustFirst[T object](l *list[T]) T {
 	for r := range l.objects {
 		return r
 	}

@@ -58,6 +58,8 @@ func describe(e watch.Event) string {
 	name := m.GetLabels()["id"]
 	if v, ok := e.Object.(*view[row]); ok {
 		name = v.item.object.Row.Name()
+	} else if v, ok := e.Object.(*view[accessibleRow]); ok {
+		name = v.item.object.Row.Name()
 	} else if i, ok := e.Object.(*item[row]); ok {
 		name = i.object.Row.Name()
 	} else if e.Type != watch.Bookmark {
