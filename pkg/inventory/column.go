@@ -22,8 +22,7 @@ type Column struct {
 	Type ColumnType
 }
 
-// updateColumns takes the union of the targets' columns; where two disagree on
-// a type the column is a string.
+// updateColumns takes the union of the targets' columns.
 func (inv *inventory) updateColumns(tx *Tx) {
 	if !inv.columnsChanged {
 		return
@@ -33,7 +32,7 @@ func (inv *inventory) updateColumns(tx *Tx) {
 	for _, ref := range inv.def.Targets {
 		columns = append(columns, tx.store.targets[ref].columns...)
 	}
-	columns = mergeColumns(columns)
+	columns = MergeColumns(columns)
 	if slices.Equal(columns, inv.def.Columns) {
 		return
 	}
@@ -43,7 +42,9 @@ func (inv *inventory) updateColumns(tx *Tx) {
 	inv.headChanged = true
 }
 
-func mergeColumns(columns []Column) []Column {
+// MergeColumns returns the union of columns, ordered by name, in their place.
+// One that two disagree on is a string.
+func MergeColumns(columns []Column) []Column {
 	slices.SortStableFunc(columns, func(a, b Column) int { return strings.Compare(a.Name, b.Name) })
 	merged := columns[:0]
 	for _, c := range columns {

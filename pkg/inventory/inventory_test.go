@@ -95,7 +95,7 @@ func TestObservedIsTheTimeOfTheLastRow(t *testing.T) {
 }
 
 func TestColumnsOfTargetsAreMerged(t *testing.T) {
-	got := mergeColumns([]Column{
+	got := MergeColumns([]Column{
 		{"b", ColumnInteger}, {"a", ColumnString}, {"b", ColumnInteger}, {"c", ColumnNumber}, {"c", ColumnBoolean}, {"c", ColumnNumber},
 	})
 	want := []Column{{"a", ColumnString}, {"b", ColumnInteger}, {"c", ColumnString}}

@@ -89,7 +89,10 @@ func (k accessibleRows) change(e *inventory.Event) (before, after accessibleRow,
 
 // shape is that of no inventory: which there are, and what columns they have,
 // may be hidden from the caller.
-func (k accessibleRows) shape(*inventory.State, place) *inventory.Inventory { return nil }
+func (k accessibleRows) shape(*inventory.State, place) *shape { return nil }
+
+// staleness tells nothing of inventories either.
+func (k accessibleRows) staleness(*inventory.State, place) string { return "" }
 
 func (k accessibleRows) matcher(s *selection) func(accessibleRow) bool {
 	p := k.place(s)
@@ -134,7 +137,7 @@ func (f *accessibleFields) Get(field string) string {
 	return f.rowFields.Get(field)
 }
 
-func (k accessibleRows) columns(*inventory.Inventory) []metav1.TableColumnDefinition {
+func (k accessibleRows) columns(*shape) []metav1.TableColumnDefinition {
 	return []metav1.TableColumnDefinition{
 		{Name: "Name", Type: "string", Format: "name", Description: nameDescription},
 		{Name: "Kind", Type: "string", Description: "Kind of the source object."},
@@ -148,7 +151,7 @@ func (k accessibleRows) columns(*inventory.Inventory) []metav1.TableColumnDefini
 	}
 }
 
-func (k accessibleRows) cells(r accessibleRow, _ *inventory.Inventory) []any {
+func (k accessibleRows) cells(r accessibleRow, _ *shape) []any {
 	return []any{
 		r.name(), r.Row.Resource().Kind, r.Row.Name(), r.inventory.Ref.String(), r.Row.Target().String(),
 		ageCell(r.Row.Created()), r.Row.Attributes(), r.Row.UID(), r.inventory.Cluster,

@@ -7,8 +7,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-
-	"kollect.io/kollect/pkg/inventory"
 )
 
 // bookmark is the object of a bookmark for the API server's encoders. Its table
@@ -16,7 +14,7 @@ import (
 // alone has the columns.
 type bookmark struct {
 	object runtime.Object // of the API, without a name
-	shape  *inventory.Inventory
+	shape  *shape
 	outer  int // as of an item
 }
 

@@ -49,8 +49,8 @@ func jsonIdentifier(s runtime.NegotiatedSerializer) runtime.Identifier {
 type item[T object] struct {
 	of     *store[T]
 	object T
-	// shape is the one inventory that the tables of the request are of, or nil.
-	shape *inventory.Inventory
+	// shape is that of the request's tables.
+	shape *shape
 	// outer is how many encoders ask this object before the one that encodes the
 	// object itself.
 	outer int

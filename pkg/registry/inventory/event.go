@@ -9,8 +9,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-
-	"kollect.io/kollect/pkg/inventory"
 )
 
 // memoSize is how many of the newest events are encoded once for all watches.
@@ -54,7 +52,7 @@ type event[T object] struct {
 // shape.
 type encodingKey struct {
 	encoder runtime.Identifier
-	shape   *inventory.Inventory
+	shape   string // its id
 }
 
 type encoding struct {
@@ -89,7 +87,7 @@ var (
 // CacheEncode writes what an encoder makes of the event, which it is asked for
 // once for all watches.
 func (v *view[T]) CacheEncode(id runtime.Identifier, encode func(runtime.Object, io.Writer) error, w io.Writer) error {
-	encoding := v.event.encoding(encodingKey{id, v.item.shape})
+	encoding := v.event.encoding(encodingKey{id, v.item.shape.id()})
 	encoding.once.Do(func() {
 		var buf bytes.Buffer
 		encoding.err = v.item.CacheEncode(id, encode, &buf)

@@ -117,7 +117,7 @@ func (k heads) change(e *inventory.Event) (before, after head, was, is bool) {
 	return before, after, before.Head != nil, after.Head != nil
 }
 
-func (k heads) shape(*inventory.State, place) *inventory.Inventory { return nil }
+func (k heads) shape(*inventory.State, place) *shape { return nil }
 
 func (k heads) matcher(s *selection) func(head) bool {
 	p := k.place(s)

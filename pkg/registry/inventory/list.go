@@ -44,7 +44,7 @@ func (s *store[T]) listOf(ctx context.Context, state *inventory.State, selected 
 	if err := s.kind.check(state, selected, place); err != nil {
 		return nil, err
 	}
-	result := &list[T]{of: s, shape: s.kind.shape(state, place)}
+	result := &list[T]{of: s, shape: s.kind.shape(state, place), warning: s.kind.staleness(state, place)}
 	result.ResourceVersion = strconv.FormatUint(state.Version, 10)
 	scan := s.kind.scan(state, place, page.from)
 	limit := page.options.Predicate.Limit
@@ -112,7 +112,8 @@ type list[T object] struct {
 
 	of      *store[T]
 	objects iter.Seq[T]
-	shape   *inventory.Inventory // the one inventory that all are of, or nil
+	shape   *shape
+	warning string // for those who look at a table
 }
 
 var (

@@ -86,22 +86,6 @@ func (k rows) change(e *inventory.Event) (before, after row, was, is bool) {
 	return before, after, before.Row != nil, after.Row != nil
 }
 
-// shape is found by looking at inventories, not rows, so that all pages of a
-// list, and the watch that follows it, have one.
-func (k rows) shape(s *inventory.State, p place) *inventory.Inventory {
-	var only *inventory.Inventory
-	for snapshot := range k.snapshots(s, p, "") {
-		switch {
-		case snapshot.Len() == 0:
-		case only != nil:
-			return nil
-		default:
-			only = snapshot.Inventory()
-		}
-	}
-	return only
-}
-
 func (k rows) matcher(s *selection) func(row) bool {
 	p := k.place(s)
 	labels, fields := &labelSet{}, &rowFields{}

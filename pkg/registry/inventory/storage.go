@@ -105,12 +105,15 @@ type kind[T object] interface {
 	typedList(metav1.ListMeta, iter.Seq[T]) runtime.Object
 	newObject() runtime.Object
 	newList() runtime.Object
-	// shape returns the inventory by which tables of the place are shaped: the one
-	// that has all its rows, or nil.
-	shape(*inventory.State, place) *inventory.Inventory
+	// shape returns how tables of the place are shaped; nil has only the columns
+	// of all objects.
+	shape(*inventory.State, place) *shape
+	// staleness returns a warning for those who look at a table of the place, or
+	// nothing.
+	staleness(*inventory.State, place) string
 	// columns returns the table's columns, and cells those of an object.
-	columns(shape *inventory.Inventory) []metav1.TableColumnDefinition
-	cells(object T, shape *inventory.Inventory) []any
+	columns(*shape) []metav1.TableColumnDefinition
+	cells(object T, s *shape) []any
 }
 
 // names are what a resource is called.

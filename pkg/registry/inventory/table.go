@@ -12,23 +12,27 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/duration"
+	"k8s.io/apiserver/pkg/warning"
 
 	"kollect.io/kollect/pkg/inventory"
 )
 
 // ConvertToTable returns the table that kubectl prints. Its rows have as much of
 // their objects as the options want included.
-func (s *store[T]) ConvertToTable(_ context.Context, object, options runtime.Object) (*metav1.Table, error) {
+func (s *store[T]) ConvertToTable(ctx context.Context, object, options runtime.Object) (*metav1.Table, error) {
 	tableOptions, _ := options.(*metav1.TableOptions)
 	if tableOptions == nil {
 		tableOptions = &metav1.TableOptions{}
 	}
 	t := &metav1.Table{}
-	var shape *inventory.Inventory
+	var shape *shape
 	switch o := object.(type) {
 	case *list[T]:
 		shape = o.shape
 		t.ListMeta = o.ListMeta
+		if o.warning != "" {
+			warning.AddWarning(ctx, "", o.warning)
+		}
 		t.Rows = []metav1.TableRow{}
 		for object := range o.objects {
 			t.Rows = append(t.Rows, s.tableRow(object, shape, tableOptions.IncludeObject))
@@ -56,7 +60,7 @@ func (s *store[T]) ConvertToTable(_ context.Context, object, options runtime.Obj
 // takes it out, but wants to see one.
 var noObject = &metav1.PartialObjectMetadata{}
 
-func (s *store[T]) tableRow(object T, shape *inventory.Inventory, include metav1.IncludeObjectPolicy) metav1.TableRow {
+func (s *store[T]) tableRow(object T, shape *shape, include metav1.IncludeObjectPolicy) metav1.TableRow {
 	row := metav1.TableRow{Cells: s.kind.cells(object, shape)}
 	switch include {
 	case metav1.IncludeObject:
@@ -74,7 +78,7 @@ const (
 	ageDescription  = "How long ago the source object was created."
 )
 
-func (k rows) columns(shape *inventory.Inventory) []metav1.TableColumnDefinition {
+func (k rows) columns(s *shape) []metav1.TableColumnDefinition {
 	columns := []metav1.TableColumnDefinition{
 		{Name: "Name", Type: "string", Format: "name", Description: nameDescription},
 		{Name: "Kind", Type: "string", Description: "Kind of the source object."},
@@ -82,12 +86,10 @@ func (k rows) columns(shape *inventory.Inventory) []metav1.TableColumnDefinition
 		{Name: "Source", Type: "string", Description: "Name of the source object."},
 		{Name: "Target", Type: "string", Description: "Target that collected the row."},
 	}
-	if shape != nil {
-		for _, c := range shape.Columns {
-			columns = append(columns, metav1.TableColumnDefinition{
-				Name: strings.ToUpper(c.Name[:1]) + c.Name[1:], Type: string(c.Type), Description: "Attribute " + c.Name + ".",
-			})
-		}
+	for _, c := range s.attributes() {
+		columns = append(columns, metav1.TableColumnDefinition{
+			Name: strings.ToUpper(c.Name[:1]) + c.Name[1:], Type: string(c.Type), Description: "Attribute " + c.Name + ".",
+		})
 	}
 	return append(columns,
 		metav1.TableColumnDefinition{Name: "Age", Type: "string", Description: ageDescription},
@@ -96,13 +98,11 @@ func (k rows) columns(shape *inventory.Inventory) []metav1.TableColumnDefinition
 	)
 }
 
-func (k rows) cells(r row, shape *inventory.Inventory) []any {
+func (k rows) cells(r row, s *shape) []any {
 	cells := make([]any, 0, 12)
 	cells = append(cells, r.name(), r.Row.Resource().Kind, r.Row.Namespace(), r.Row.Name(), r.Row.Target().String())
-	if shape != nil {
-		for _, c := range shape.Columns {
-			cells = append(cells, attributeCell(r.Row, c))
-		}
+	for _, c := range s.attributes() {
+		cells = append(cells, attributeCell(r.Row, c))
 	}
 	return append(cells, ageCell(r.Row.Created()), r.Row.UID(), r.inventory.Cluster)
 }
@@ -131,7 +131,7 @@ func attributeCell(r *inventory.Row, c inventory.Column) any {
 	return inventory.Unquote(value)
 }
 
-func (k heads) columns(*inventory.Inventory) []metav1.TableColumnDefinition {
+func (k heads) columns(*shape) []metav1.TableColumnDefinition {
 	return []metav1.TableColumnDefinition{
 		{Name: "Name", Type: "string", Format: "name", Description: nameDescription},
 		{Name: "Rows", Type: "integer", Description: "How many rows there are."},
@@ -146,7 +146,7 @@ func (k heads) columns(*inventory.Inventory) []metav1.TableColumnDefinition {
 	}
 }
 
-func (k heads) cells(h head, _ *inventory.Inventory) []any {
+func (k heads) cells(h head, _ *shape) []any {
 	return []any{
 		h.inventory.Name, int64(h.Rows), kindsCell(h.Kinds), h.Generation, hashCell(h.Hash),
 		boolCell(h.Synced()), boolCell(h.Stale()), exportedCell(h.Sinks, time.Now()),

@@ -76,9 +76,10 @@ func TestTablesOfRows(t *testing.T) {
 	}
 
 	addInventory(s, inventory.Ref{Namespace: "team-b", Name: "x"}, 1)
+	putPod(s, apps)
 	table = mustTable(t, rows, mustList(t, in(t, ""), rows, options{}), "")
 	if diff := cmp.Diff([]string{"Name", "Kind", "Source Namespace", "Source", "Target", "Age", "UID", "Cluster"}, columnNames(table)); diff != "" {
-		t.Errorf("of two inventories: %s", diff)
+		t.Errorf("of two inventories and two kinds: %s", diff)
 	}
 	marked := &inventoryv1alpha1.InventoryRow{ObjectMeta: metav1.ObjectMeta{ResourceVersion: "12", Annotations: map[string]string{metav1.InitialEventsAnnotationKey: "true"}}}
 	table = mustTable(t, rows, &bookmark{object: marked, shape: l.shape}, "")

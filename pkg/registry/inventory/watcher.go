@@ -19,7 +19,7 @@ import (
 type watcher[T object] struct {
 	store     *store[T]
 	matches   func(T) bool
-	shape     *inventory.Inventory
+	shape     *shape
 	initial   iter.Seq[T]      // what to send first; nil: nothing
 	announce  *inventory.State // to say when all of it is sent; nil: do not
 	cursor    *inventory.Cursor
