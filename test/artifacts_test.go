@@ -57,6 +57,7 @@ func TestArtifactsOnAControlPlane(t *testing.T) {
 	cp.MustKubectl(t, "create", "rolebinding", "--namespace=team-a", "viewers", "--clusterrole=view", "--group=viewers")
 	cp.MustKubectl(t, "create", "rolebinding", "--namespace=team-a", "editors", "--clusterrole=edit", "--group=editors")
 	cp.MustKubectl(t, "create", "clusterrolebinding", "auditors", "--clusterrole=kollect-cluster-view", "--group=auditors")
+	cp.MustKubectl(t, "create", "clusterrolebinding", "all", "--clusterrole=kollect-accessible-rows", "--group=everybody")
 
 	t.Run("rights", func(t *testing.T) { checkRights(t, client) })
 	t.Run("pods are admitted", func(t *testing.T) { checkPodIsAdmitted(t, client) })
@@ -129,6 +130,8 @@ var granted = []right{
 	{group: "auditors", verb: "list", apiGroup: served, resource: "clusterinventoryrows"},
 	{group: "auditors", verb: "get", apiGroup: served, resource: "clusterinventories", subresource: "snapshot", name: "platform"},
 	{group: "auditors", verb: "get", apiGroup: config, resource: "kollectclustersinks"},
+	{group: "everybody", verb: "list", apiGroup: served, resource: "accessiblerows"},
+	{group: "everybody", verb: "watch", apiGroup: served, resource: "accessiblerows", namespace: "team-a"},
 }
 
 var denied = []right{
@@ -164,6 +167,9 @@ var denied = []right{
 	{group: "editors", verb: "list", apiGroup: config, resource: "kollectclustersinks"},
 	{group: "editors", verb: "update", apiGroup: config, resource: "kollectinventories", subresource: "status", namespace: "team-a"},
 	{group: "auditors", verb: "create", apiGroup: config, resource: "kollectclusterprofiles"},
+	{group: "everybody", verb: "list", apiGroup: served, resource: "inventoryrows", namespace: "team-a"},
+	{group: "everybody", verb: "list", apiGroup: served, resource: "inventories"},
+	{group: "viewers", verb: "list", apiGroup: served, resource: "accessiblerows", namespace: "team-a", because: "it is aggregated nowhere"},
 }
 
 func checkRights(t *testing.T, client kubernetes.Interface) {
