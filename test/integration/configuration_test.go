@@ -252,7 +252,81 @@ metadata: {name: maps, namespace: a}
 	// A right that is revoked takes the rows away.
 	c.cp.MustKubectl(t, "delete", "rolebinding", "-n", "b", "collect-collector")
 	c.wantRows("a", "maps", "in-a", "in-c")
-	c.wantCondition("kollecttargets", "a", "maps", "Ready", "False", "PartlyForbidden", "in b")
+	c.wantCondition("kollecttargets", "a", "maps", "Ready", "False", "PartlyForbidden",
+		"spec.serviceAccountName", "a/collector", "list and watch configmaps", "in b:", "RoleBinding",
+		`{apiGroups: [""], resources: ["configmaps"], verbs: [list, watch]}`)
+	c.wantEvent("a", "maps", "PartlyForbidden", "a/collector")
+
+	// Half of the right is none, and the rows of what is left stay.
+	c.apply(strings.ReplaceAll(grant("c", "collector", "a"), "verbs: [list, watch]", "verbs: [list]"))
+	c.wantRows("a", "maps", "in-a")
+	c.wantCondition("kollecttargets", "a", "maps", "Ready", "False", "PartlyForbidden", "in b, c:")
+
+	// What is granted again comes back.
+	c.apply(grant("b", "collector", "a") + grant("c", "collector", "a"))
+	c.wantRows("a", "maps", "in-a", "in-b", "in-c")
+	c.wantCondition("kollecttargets", "a", "maps", "Ready", "True", "Ready")
+}
+
+// The values of Secrets are collected where the profile says so, by a target
+// whose service account may read them, and leave when the profile does not.
+func TestSecretsAreCollectedByOptIn(t *testing.T) {
+	c := newConfigured(t)
+	profile := func(values string) string {
+		return `---
+apiVersion: kollect.io/v1alpha1
+kind: KollectProfile
+metadata: {name: tokens, namespace: a}
+spec:
+  resource: {kind: Secret}
+  secretValues: ` + values + `
+  attributes: [{name: token, cel: object.data.token}]
+`
+	}
+	c.apply(namespace("a") + profile("Refuse") + strings.ReplaceAll(grant("a", "default", "a"), "configmaps", "secrets") + `---
+{apiVersion: v1, kind: Secret, metadata: {name: one, namespace: a}, stringData: {token: opened}}
+---
+apiVersion: kollect.io/v1alpha1
+kind: KollectTarget
+metadata: {name: tokens, namespace: a}
+spec: {profileRef: {name: tokens}}
+---
+apiVersion: kollect.io/v1alpha1
+kind: KollectSink
+metadata: {name: lake, namespace: a}
+spec: {type: objectStore, minWriteInterval: 0s, objectStore: {url: "file:///lake", format: json}}
+---
+apiVersion: kollect.io/v1alpha1
+kind: KollectInventory
+metadata: {name: tokens, namespace: a}
+spec: {sinkRefs: [{name: lake}]}
+`)
+	c.wantCondition("kollectprofiles", "a", "tokens", "Ready", "False", "SecretsRefused", "spec.secretValues", "Allow")
+	c.wantCondition("kollecttargets", "a", "tokens", "Ready", "False", "ProfileNotReady", "spec.secretValues")
+	c.wantRows("a", "tokens")
+
+	c.apply(profile("Allow"))
+	c.wantCondition("kollectprofiles", "a", "tokens", "SecretValues", "True", "Allowed", "who may read the rows")
+	c.wantRows("a", "tokens", "one")
+	c.wantExported("lake", "a", "tokens")
+	for e := range c.snapshot("a", "tokens").All() {
+		if got := string(e.Row.Attributes()); got != `{"token":"b3BlbmVk"}` {
+			t.Errorf("attributes %s", got)
+		}
+	}
+	if out := c.cp.MustKubectl(t, "get", "kollectprofiles", "-n", "a"); !strings.Contains(out, "SECRETS") || !strings.Contains(out, "Allow") {
+		t.Errorf("the opt-in is not shown:\n%s", out)
+	}
+	if out := c.cp.MustKubectl(t, "get", "kollect,events", "-n", "a", "-o", "yaml"); strings.Contains(out, "b3BlbmVk") {
+		t.Error("a status or an event has the value of a Secret")
+	}
+
+	c.apply(profile("Refuse"))
+	c.wantRows("a", "tokens")
+	if mark := c.wantExported("lake", "a", "tokens"); mark.Rows != 0 {
+		t.Errorf("%d rows are still exported", mark.Rows)
+	}
+	c.wantCondition("kollectprofiles", "a", "tokens", "Ready", "False", "SecretsRefused")
 }
 
 func TestSecretsOfSinksAreReadAgain(t *testing.T) {
