@@ -51,6 +51,10 @@ func (d *demonstration) run(ctx context.Context) error {
 	if err := d.show(ctx, "get", "invrow", "-n", "team-a", "-l", "tier=web"); err != nil {
 		return err
 	}
+	d.say("Alice may list what is in team-a, so of the platform's inventory, as of any other, she sees those rows:")
+	if err := d.show(ctx, "get", "arow", "-A", "--as=alice", "--field-selector", "inventory=platform,source.kind=Deployment"); err != nil {
+		return err
+	}
 	if err := d.watch(ctx); err != nil {
 		return err
 	}
@@ -193,6 +197,7 @@ What to try next:
   kubectl explain inventoryrows.source
   kubectl get invrow -A -o wide
   kubectl get cinvrow --field-selector source.kind=Cache
+  kubectl get arow -A -w --as=alice
   kubectl get inv apps -n team-a -o yaml
   kubectl scale deployment shop -n team-a --replicas=5 && kubectl get kinv,inv -n team-a
   kubectl get kollect -A                # the configuration, with its state
