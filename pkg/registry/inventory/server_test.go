@@ -31,6 +31,17 @@ import (
 // without authentication.
 func serve(t testing.TB, s *inventory.Store) *rest.Config {
 	t.Helper()
+	listener := httptest.NewUnstartedServer(handler(t, s))
+	listener.EnableHTTP2 = true
+	listener.StartTLS()
+	t.Cleanup(listener.Close)
+	t.Cleanup(listener.CloseClientConnections)
+	return &rest.Config{Host: listener.URL, TLSClientConfig: rest.TLSClientConfig{Insecure: true}, QPS: -1}
+}
+
+// handler returns a server of the store.
+func handler(t testing.TB, s *inventory.Store) http.Handler {
+	t.Helper()
 	scheme := newScheme(t)
 	v1 := schema.GroupVersion{Version: "v1"}
 	metav1.AddToGroupVersion(scheme, v1)
@@ -53,13 +64,7 @@ func serve(t testing.TB, s *inventory.Store) *rest.Config {
 	if err := server.InstallAPIGroup(&group); err != nil {
 		t.Fatal(err)
 	}
-	prepared := server.PrepareRun()
-	listener := httptest.NewUnstartedServer(prepared.Handler)
-	listener.EnableHTTP2 = true
-	listener.StartTLS()
-	t.Cleanup(listener.Close)
-	t.Cleanup(listener.CloseClientConnections)
-	return &rest.Config{Host: listener.URL, TLSClientConfig: rest.TLSClientConfig{Insecure: true}, QPS: -1}
+	return server.PrepareRun().Handler
 }
 
 // get returns the answer to a request for a path below the group's.
