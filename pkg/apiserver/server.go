@@ -59,6 +59,7 @@ func (o *Options) Config() (*Config, error) {
 	if err := o.Recommended.ApplyTo(generic); err != nil {
 		return nil, fmt.Errorf("configure server: %w", err)
 	}
+	endStalls(&generic.Config)
 	reviewer, err := o.newReviewer()
 	if err != nil {
 		return nil, err
