@@ -1,0 +1,197 @@
+package integration
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+
+	"kollect.io/kollect/pkg/inventory"
+)
+
+// sameQueries get from every resource of Kubernetes the same kind of answer.
+var sameQueries = []string{
+	"", "unknown=1", "pretty=true", "a;b", "%zz=%zz",
+	"labelSelector=(", "labelSelector=a%20in%20(", "labelSelector=%21%21a", "labelSelector=a%3E1", "labelSelector=a%3Ex", "labelSelector=%00", "labelSelector=a%3Db", "labelSelector=-a%3Db",
+	"fieldSelector=(", "fieldSelector=metadata.name", "fieldSelector=spec.none%3Dx", "fieldSelector=metadata.name%21%3Dx", "fieldSelector=metadata.name%3Dx", "fieldSelector=metadata.name%3D%5C", "fieldSelector=metadata.namespace%3Dother",
+	"limit=x", "limit=-1", "limit=0", "limit=1", "limit=9223372036854775807", "limit=9223372036854775808", "limit=1e3",
+	"continue=x", "continue=e30", "continue=AAAA", "continue=eyJ2IjoibWV0YS5rOHMuaW8vdjEiLCJydiI6LTEsInN0YXJ0IjoiLi4vLi4ifQ", "limit=1&continue=x&resourceVersion=5",
+	"resourceVersion=x", "resourceVersion=-1", "resourceVersion=0", "resourceVersion=01", "resourceVersion=1.5", "resourceVersion=9000000000000000000", "resourceVersion=18446744073709551616", "resourceVersion=0&limit=1",
+	"resourceVersionMatch=Exact", "resourceVersionMatch=x", "resourceVersion=1&resourceVersionMatch=x", "resourceVersion=0&resourceVersionMatch=Exact", "resourceVersion=0&resourceVersionMatch=NotOlderThan", "resourceVersion=1&resourceVersionMatch=Exact&continue=x", "resourceVersion=9000000000000000000&resourceVersionMatch=Exact",
+	"sendInitialEvents=true", "sendInitialEvents=false", "sendInitialEvents=x", "allowWatchBookmarks=x", "allowWatchBookmarks=true", "timeoutSeconds=x", "timeoutSeconds=-1", "timeoutSeconds=99999999999999999999", "timeout=x", "timeout=-1s", "timeout=1h",
+	"watch=maybe", "watch=false", "watch=0", "watch=1&resourceVersion=x", "watch=1&resourceVersion=0&limit=-5", "watch=1&continue=x", "watch=1&resourceVersion=-1", "watch=1&resourceVersion=9000000000000000000", "watch=1&labelSelector=(", "watch=1&fieldSelector=spec.none%3Dx",
+	"watch=1", "watch=1&timeoutSeconds=1", "watch=1&timeoutSeconds=x", "watch=1&resourceVersionMatch=Exact", "watch=1&resourceVersion=0&resourceVersionMatch=NotOlderThan", "watch=1&sendInitialEvents=true", "watch=1&sendInitialEvents=x",
+	"watch=1&sendInitialEvents=true&resourceVersionMatch=Exact", "watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan", "watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true",
+	"watch=1&sendInitialEvents=false&resourceVersionMatch=NotOlderThan", "watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion=x", "watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion=9000000000000000000",
+	"includeObject=x", "shardSelector=x",
+}
+
+var sameAccepts = []string{
+	"", "*/*", "application/*", "application/json", "application/yaml", "image/png", "text/html", ",", ";", "q=1", "application/json;q=0",
+	"application/json;as=Table;v=v1;g=meta.k8s.io", "application/json;as=Table;v=v9;g=meta.k8s.io", "application/json;as=Table;v=v1;g=x", "application/json;as=Table", "application/json;as=x;v=v1;g=meta.k8s.io",
+	"application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io", "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io", "application/json;stream=watch", "application/json;as=Table;v=v1;g=meta.k8s.io, application/json",
+	"image/png, application/json", "application/vnd.kubernetes.protobuf, application/json",
+}
+
+// otherOutcomes are those of kube-apiserver that say that a client's fault is
+// its own: a malformed resourceVersion of a watch, or of one object.
+var otherOutcomes = map[string]string{"500 application/json 500 ": "400 application/json 400 BadRequest"}
+
+// contract sends wrong and right requests to the ConfigMaps of kube-apiserver and to rows, and wants the same answers.
+func (s *served) contract(t *testing.T) {
+	const (
+		theirs = "/api/v1/namespaces/team-b/configmaps"
+		ours   = "/apis/inventory.kollect.io/v1alpha1/namespaces/team-b/inventoryrows"
+	)
+	s.cp.MustKubectl(t, "create", "namespace", "team-b")
+	s.cp.MustKubectl(t, "create", "configmap", "x", "-n", "team-b")
+	client, err := rest.HTTPClientFor(s.cp.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	same := func(method, suffix, query, accept string) {
+		t.Run(fmt.Sprintf("%s %s?%s as %s", method, suffix, query, accept), func(t *testing.T) {
+			t.Parallel() // some wait for a version
+			want := outcome(t, client, method, s.cp.Config().Host+theirs+suffix+"?"+query, accept)
+			got := outcome(t, client, method, s.cp.Config().Host+ours+suffix+"?"+query, accept)
+			if other, ok := otherOutcomes[want]; ok {
+				want = other
+			}
+			if strings.Contains(accept, "protobuf") { // we have none, and answer in what else is accepted
+				want = strings.Replace(want, "404 application/vnd.kubernetes.protobuf", "404 application/json 404 NotFound retry false", 1)
+				want = strings.Replace(want, "application/vnd.kubernetes.protobuf", "application/json", 1)
+			}
+			if query == "watch=1&resourceVersion=9000000000000000000" { // kube-apiserver waits in silence
+				want = "200 application/json ERROR 504 Timeout ResourceVersionTooLarge  retry true"
+			}
+			if got != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
+		})
+	}
+	for _, query := range sameQueries {
+		same("GET", "", query, "application/json")
+	}
+	for _, accept := range sameAccepts {
+		same("GET", "", "", accept)
+		same("GET", "/none", "", accept)
+	}
+	for _, query := range []string{"", "resourceVersion=x", "resourceVersion=0", "resourceVersion=9000000000000000000", "watch=1&resourceVersion=x", "timeout=x"} {
+		same("GET", "/none", query, "application/json")
+	}
+	same("GET", "/none/none", "", "application/json")
+	same("GET", "/%20", "", "application/json")
+	same("HEAD", "/none", "", "application/json")
+	same("OPTIONS", "", "", "application/json")
+}
+
+// outcome describes an answer: its status, and what it is or what is wrong. Of
+// a watch it is what its first event is, unless none comes for a while.
+func outcome(t *testing.T, client *http.Client, method, url, accept string) string {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, method, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Accept", accept)
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	kind, _, _ := strings.Cut(response.Header.Get("Content-Type"), ";")
+	result := fmt.Sprintf("%d %s", response.StatusCode, kind)
+	var body []byte
+	if query := request.URL.Query(); response.StatusCode == http.StatusOK && (query.Has("watch") && query.Get("watch") != "0" && query.Get("watch") != "false") {
+		lines := bufio.NewScanner(response.Body)
+		lines.Buffer(nil, 1<<20)
+		silence := time.AfterFunc(5*time.Second, cancel)
+		defer silence.Stop()
+		lines.Scan()
+		body = lines.Bytes()
+	} else if body, err = io.ReadAll(response.Body); err != nil {
+		t.Fatal(err)
+	}
+	var is struct {
+		metav1.Status
+		Type   string
+		Object *metav1.Status
+	}
+	if json.Unmarshal(body, &is) != nil {
+		return result
+	}
+	status := is.Status
+	if is.Object != nil {
+		result += " " + is.Type
+		status = *is.Object
+	}
+	if status.Kind != "Status" {
+		return result
+	}
+	result += fmt.Sprintf(" %d %s", status.Code, status.Reason)
+	if status.Details != nil {
+		for _, cause := range status.Details.Causes {
+			result += " " + string(cause.Type) + " " + cause.Field
+		}
+		result += fmt.Sprintf(" retry %t", status.Details.RetryAfterSeconds > 0)
+	}
+	return result
+}
+
+// writes sends every write to every resource, as kubectl does too.
+func (s *served) writes(t *testing.T) {
+	client, err := rest.HTTPClientFor(s.cp.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const group = "/apis/inventory.kollect.io/v1alpha1/"
+	for _, path := range []string{
+		"inventoryrows", "inventories", "clusterinventories", "clusterinventoryrows", "namespaces/team-a/inventoryrows", "namespaces/team-a/inventories", "namespaces/team-a/inventories/apps",
+		"namespaces/team-a/inventories/apps/snapshot", "namespaces/team-a/inventories/apps/diff", "namespaces/team-a/inventories/apps/status", "namespaces/team-a/inventories/apps/scale",
+		"clusterinventories/platform", "clusterinventories/platform/snapshot", "clusterinventories/platform/diff", "clusterinventoryrows/platform.x", "namespaces/team-a/inventoryrows/apps.x",
+	} {
+		for _, method := range []string{"POST", "PUT", "PATCH", "DELETE"} {
+			want := "405 application/json 405 MethodNotAllowed retry false"
+			if strings.HasSuffix(path, "/status") || strings.HasSuffix(path, "/scale") {
+				want = "404 application/json 404 NotFound retry false" // as any path that is not there
+			}
+			if got := outcome(t, client, method, s.cp.Config().Host+group+path, "application/json"); got != want {
+				t.Errorf("%s %s: got %s, want %s", method, path, got, want)
+			}
+		}
+	}
+	editor := s.write("editor", []byte("sed -i 's/^metadata:/metadata:\\n  labels: {a: b}/' \"$1\"\n"))
+	t.Setenv("KUBE_EDITOR", "sh "+editor)
+	object := s.cp.MustKubectl(t, "get", "inv", "apps", "-n", "team-a", "-o", "yaml")
+	manifest := s.write("inventory.yaml", []byte(regexp.MustCompile("(?m)^  (uid|resourceVersion):.*\n").ReplaceAllString(object, "")))
+	for _, args := range []string{"create -f " + manifest, "apply -f " + manifest, "apply --server-side -f " + manifest, "replace -f " + manifest, "delete inv apps -n team-a", "delete inv --all -n team-a",
+		"label inv apps -n team-a a=b", "annotate inv apps -n team-a a=b", "patch inv apps -n team-a --type=merge -p {\"a\":1}", "edit inv apps -n team-a",
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		out, err := s.cp.Kubectl(ctx, strings.Fields(args)...)
+		cancel()
+		if err == nil || !strings.Contains(err.Error()+string(out), "the server does not allow this method on the requested resource") {
+			t.Errorf("kubectl %s: got %s, %v", args, out, err)
+		}
+	}
+}
+
+func TestAnswersAreThoseOfKubernetes(t *testing.T) {
+	s := newServed(t)
+	s.add(inventory.Ref{Namespace: "team-b", Name: "apps"}, 1)
+	s.add(inventory.Ref{Namespace: "team-a", Name: "apps"}, 1)
+	s.add(inventory.Ref{Name: "platform"}, 1)
+	t.Run("reads", s.contract)
+	t.Run("writes", s.writes)
+}
