@@ -47,6 +47,9 @@ func (k rows) shape(s *inventory.State, p place) *shape {
 	var kind inventory.KindCount
 	inventories, kinds := 0, 0
 	for snapshot := range k.snapshots(s, p, "") {
+		if snapshot.Head() == nil { // which came after the rows
+			return nil
+		}
 		selected := false
 		for _, count := range snapshot.Head().Kinds {
 			if only != "" && count.Kind != only {
@@ -88,7 +91,7 @@ func (k rows) staleness(s *inventory.State, p place) string {
 	const named = 3
 	var stale []string
 	for snapshot := range k.snapshots(s, p, "") {
-		if snapshot.Head().Stale() {
+		if head := snapshot.Head(); head != nil && head.Stale() {
 			stale = append(stale, snapshot.Inventory().Ref.String())
 		}
 	}
