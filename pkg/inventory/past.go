@@ -167,13 +167,12 @@ func (u *undoing) apply(later *Snapshot) *Snapshot {
 	past.root = past.root.apply(edits, 0)
 	past.index = later.undoIndex(past.root, edits)
 	switch {
-	case past.head != nil:
-		past.inventory = past.head.inventory
-	case past.root != nil: // its rows came first
-		past.inventory = u.inventory
-	default:
+	case past.root == nil && (past.head == nil || past.head.Version == 0):
 		return nil
+	case past.head == nil: // its rows came first
+		past.head = &Head{inventory: u.inventory}
 	}
+	past.inventory = past.head.inventory
 	return past
 }
 

@@ -33,9 +33,9 @@ type Snapshot struct {
 // Inventory describes the inventory that the snapshot is of.
 func (s *Snapshot) Inventory() *Inventory { return s.inventory }
 
-// Head returns all that is known of the snapshot but its rows. It is nil in a
-// past state between the events of an Update that added the inventory, whose head
-// came after its rows.
+// Head returns all that is known of the snapshot but its rows. It says nothing,
+// and has version 0, in a past state between the events of an Update that added
+// the inventory, whose head came after its rows.
 func (s *Snapshot) Head() *Head { return s.head }
 
 // Len returns the number of rows.

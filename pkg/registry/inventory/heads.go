@@ -88,7 +88,7 @@ func (k heads) count(s *inventory.State, p place, from string) int { return len(
 func (k heads) sorted(s *inventory.State, p place, from string) []head {
 	var sorted []head
 	for snapshot := range s.Snapshots(k.scope, p.namespace) {
-		if snapshot.Head() == nil { // it was about to come
+		if snapshot.Head().Version == 0 { // it was about to come
 			continue
 		}
 		h := newHead(snapshot)
