@@ -110,6 +110,9 @@ type Server struct {
 // New returns a server of what is in the store. What runs beside it is added to
 // Generic as post-start hooks, before Run.
 func (c CompletedConfig) New(store *inventory.Store) (*Server, error) {
+	if c.generic.FlowControl != nil {
+		c.generic.FlowControl = honestCosts{c.generic.FlowControl, store}
+	}
 	generic, err := c.generic.New(Name, genericapiserver.NewEmptyDelegate())
 	if err != nil {
 		return nil, fmt.Errorf("create server: %w", err)
