@@ -161,7 +161,7 @@ func (s *service) replicas() []*replica {
 func (s *service) start() {
 	r := &replica{epoch: s.epochs.Add(1)}
 	r.store = inventory.NewStore(inventory.Options{Epoch: r.epoch, NewestEpoch: s.epochs.Load})
-	r.handler = handler(s.t, r.store)
+	r.handler = handler(s.t, r.store, nobody)
 	r.killed, r.kill = context.WithCancel(context.Background())
 	s.feeds.Go(func() { r.feed(s.world) })
 	s.mu.Lock()

@@ -17,6 +17,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apiserver/pkg/authentication/authenticator"
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/endpoints/openapi"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/util/compatibility"
@@ -27,11 +30,17 @@ import (
 	"kollect.io/kollect/pkg/inventory"
 )
 
-// serve returns a client configuration for a server of the store over TLS,
-// without authentication.
+// serve returns a client configuration for a server of the store over TLS.
 func serve(t testing.TB, s *inventory.Store) *rest.Config {
 	t.Helper()
-	listener := httptest.NewUnstartedServer(handler(t, s))
+	return serveWith(t, s, nobody)
+}
+
+// serveWith is serve with an authorizer of accessible rows. It believes who
+// clients say they are by their bearer tokens.
+func serveWith(t testing.TB, s *inventory.Store, may authorizer.UnconditionalAuthorizer) *rest.Config {
+	t.Helper()
+	listener := httptest.NewUnstartedServer(handler(t, s, may))
 	listener.EnableHTTP2 = true
 	listener.StartTLS()
 	t.Cleanup(listener.Close)
@@ -40,7 +49,7 @@ func serve(t testing.TB, s *inventory.Store) *rest.Config {
 }
 
 // handler returns a server of the store.
-func handler(t testing.TB, s *inventory.Store) http.Handler {
+func handler(t testing.TB, s *inventory.Store, may authorizer.UnconditionalAuthorizer) http.Handler {
 	t.Helper()
 	scheme := newScheme(t)
 	v1 := schema.GroupVersion{Version: "v1"}
@@ -50,6 +59,10 @@ func handler(t testing.TB, s *inventory.Store) http.Handler {
 	config := genericapiserver.NewConfig(codecs)
 	config.EffectiveVersion = compatibility.DefaultBuildEffectiveVersion()
 	config.ExternalAddress = "127.0.0.1:443"
+	config.Authentication.Authenticator = authenticator.RequestFunc(func(request *http.Request) (*authenticator.Response, bool, error) {
+		name := strings.TrimPrefix(request.Header.Get("Authorization"), "Bearer ")
+		return &authenticator.Response{User: &user.DefaultInfo{Name: name}}, true, nil
+	})
 	config.LoopbackClientConfig = &rest.Config{}
 	namer := openapi.NewDefinitionNamer(scheme)
 	config.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(generatedopenapi.GetOpenAPIDefinitions, namer)
@@ -60,7 +73,7 @@ func handler(t testing.TB, s *inventory.Store) http.Handler {
 	}
 	group := genericapiserver.NewDefaultAPIGroupInfo(inventoryv1alpha1.GroupName, scheme, runtime.NewParameterCodec(scheme), codecs)
 	group.NegotiatedSerializer = NewSerializer(scheme)
-	group.VersionedResourcesStorageMap["v1alpha1"] = New(s, group.NegotiatedSerializer, nobody)
+	group.VersionedResourcesStorageMap["v1alpha1"] = New(s, group.NegotiatedSerializer, may)
 	if err := server.InstallAPIGroup(&group); err != nil {
 		t.Fatal(err)
 	}
