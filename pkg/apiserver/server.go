@@ -3,6 +3,7 @@ package apiserver
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -110,9 +111,7 @@ type Server struct {
 // New returns a server of what is in the store. What runs beside it is added to
 // Generic as post-start hooks, before Run.
 func (c CompletedConfig) New(store *inventory.Store) (*Server, error) {
-	if c.generic.FlowControl != nil {
-		c.generic.FlowControl = honestCosts{c.generic.FlowControl, store}
-	}
+	c.limitLoad(store)
 	generic, err := c.generic.New(Name, genericapiserver.NewEmptyDelegate())
 	if err != nil {
 		return nil, fmt.Errorf("create server: %w", err)
@@ -128,6 +127,18 @@ func (c CompletedConfig) New(store *inventory.Store) (*Server, error) {
 		return nil, fmt.Errorf("create server: %w", err)
 	}
 	return &Server{Generic: generic}, nil
+}
+
+// limitLoad has requests cost what they read of the store, and bounds those that
+// take memory for all of it.
+func (c CompletedConfig) limitLoad(store *inventory.Store) {
+	if c.generic.FlowControl != nil {
+		c.generic.FlowControl = honestCosts{c.generic.FlowControl, store}
+	}
+	build := c.generic.BuildHandlerChainFunc
+	c.generic.BuildHandlerChainFunc = func(handler http.Handler, config *genericapiserver.Config) http.Handler {
+		return build(withBuiltAnswers(handler, store, c.codecs), config)
+	}
 }
 
 // countObjects tells priority and fairness what lists cost, for as long as the
