@@ -191,9 +191,3 @@ func (v *versions) in(number string) string {
 	}
 	return strconv.FormatUint(version, 10)
 }
-
-func (v *versions) newest() uint64 {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	return uint64(len(v.changes))
-}
