@@ -80,7 +80,7 @@ func (e *environment) settle(b *testing.B, s *side, pid int) int {
 	const still, limit = 3 * time.Second, time.Minute
 	least, since := resident(b, pid, residentNow), time.Now()
 	for began := since; time.Since(since) < still && time.Since(began) < limit; {
-		time.Sleep(100 * time.Millisecond)
+		pause(b.Context(), 100*time.Millisecond)
 		if now := resident(b, pid, residentNow); now < least-least/100 {
 			least, since = now, time.Now()
 		}

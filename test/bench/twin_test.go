@@ -145,7 +145,7 @@ func (e *environment) seedTwins(b *testing.B) {
 		if time.Now().After(deadline) {
 			b.Fatal(err)
 		}
-		time.Sleep(100 * time.Millisecond)
+		pause(b.Context(), 100*time.Millisecond)
 	}
 	e.twins = true
 }
