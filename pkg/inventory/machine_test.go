@@ -42,7 +42,14 @@ func run(t testing.TB, program []byte) *machine {
 		m.store.digester.digestMask, m.store.digester.prefixBits = []uint64{0, 3, 1<<32 - 1}[program[0]%3], []int{0, 5, 8, 32}[program[0]/3%4]
 	}
 	m.cursor, _ = m.store.Follow(m.store.State().Version)
+	keep := len(program) / 2 // what is left when partitions begin to be kept
+	if len(program)%3 == 0 {
+		keep = len(program)
+	}
 	for len(m.program) > 0 {
+		if len(m.program) <= keep {
+			m.store.KeepPartitions()
+		}
 		m.now = m.now.Add(time.Duration(int(m.next())-64) * time.Millisecond) // it may go backwards
 		before := m.store.State()
 		m.store.Update(func(tx *Tx) {

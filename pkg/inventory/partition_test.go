@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -12,6 +13,9 @@ import (
 // The newest state numbers its partitions too.
 func checkPartitions(t testing.TB, state *State, newest bool) {
 	t.Helper()
+	if !state.partitions.kept() {
+		return
+	}
 	want := map[partKey][]Entry{}
 	for _, ref := range testRefs {
 		if snapshot := state.Snapshot(ref); snapshot != nil {
@@ -93,6 +97,7 @@ func TestNamespacesAreOrderedAsKeys(t *testing.T) {
 func TestPartitionsAreFound(t *testing.T) {
 	target := TargetRef{Name: "all"}
 	s := NewStore(Options{})
+	s.KeepPartitions()
 	var want []Partition
 	s.Update(func(tx *Tx) {
 		tx.SetInventory(Inventory{Ref: Ref{Name: "all"}, Targets: []TargetRef{target}})
@@ -142,6 +147,7 @@ func TestPartitionsAreFound(t *testing.T) {
 // A partition that appears, or appears again, has a number above all others.
 func TestPartitionsAreNumbered(t *testing.T) {
 	s, _ := newTestStore(Options{})
+	s.KeepPartitions()
 	row := func(namespace string) *Row {
 		return NewRow(RowContent{Resource: testResources[0], Target: testTargets[0], Namespace: namespace, Name: "x", UID: "uid-" + namespace})
 	}
@@ -160,6 +166,34 @@ func TestPartitionsAreNumbered(t *testing.T) {
 	s.Update(func(tx *Tx) { tx.Put(row("n"), "") })
 	if got := after(number); !slices.Equal(got, want) {
 		t.Errorf("appeared again %v, want %v", got, want)
+	}
+}
+
+// Partitions begin to be kept while the store changes, and what was missed is
+// caught up.
+func TestPartitionsFromNowOn(t *testing.T) {
+	s, _ := newTestStore(Options{})
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := 0; !isClosed(stop); i++ {
+			change(s, i%1000)
+			if i%7 == 0 {
+				s.Update(func(tx *Tx) { tx.Remove(testRow(testTargets[0], i%300, 0)) })
+			}
+		}
+	}()
+	var callers sync.WaitGroup
+	for range 3 {
+		callers.Go(s.KeepPartitions)
+	}
+	callers.Wait()
+	checkPartitions(t, s.State(), true)
+	close(stop)
+	<-done
+	checkPartitions(t, s.State(), true)
+	if state := s.State(); state.PartitionNumber() == 0 {
+		t.Error("no partitions are kept")
 	}
 }
 

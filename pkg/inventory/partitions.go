@@ -9,19 +9,90 @@ import (
 )
 
 // partitions finds the rows of a partition. Copies share what they have in
-// common.
+// common. The zero value is of a store that does not keep them.
 type partitions struct {
 	parts *btree.Map[string, *Part] // by prefix of the partition and position of the inventory
 	born  *btree.Map[uint64, Partition]
 	last  uint64 // number of the partition that appeared last
+	// appearances is the writer's; copies have none.
+	appearances map[Partition]appearance
+}
+
+// appearance is what the writer knows of a partition that has rows.
+type appearance struct {
+	parts  int
+	number uint64
 }
 
 func newPartitions() partitions {
-	return partitions{parts: &btree.Map[string, *Part]{}, born: &btree.Map[uint64, Partition]{}}
+	return partitions{
+		parts: &btree.Map[string, *Part]{}, born: &btree.Map[uint64, Partition]{}, appearances: map[Partition]appearance{},
+	}
 }
 
-func (p partitions) copy() partitions {
+func (p *partitions) kept() bool { return p.parts != nil }
+
+// from calls next with the parts from a key on.
+func (p *partitions) from(start string, next func(string, *Part) bool) {
+	if p.kept() {
+		p.parts.Ascend(start, next)
+	}
+}
+
+// bornFrom calls next with the partitions from a number on.
+func (p *partitions) bornFrom(number uint64, next func(uint64, Partition) bool) {
+	if p.kept() {
+		p.born.Ascend(number, next)
+	}
+}
+
+func (p *partitions) copy() partitions {
+	if !p.kept() {
+		return partitions{}
+	}
 	return partitions{parts: p.parts.Copy(), born: p.born.Copy(), last: p.last}
+}
+
+// KeepPartitions has the store find rows by partition from now on, which takes
+// memory and time for each row that changes. States that were taken before do not
+// know of partitions. The first call reads all rows; writers do not wait for that.
+func (s *Store) KeepPartitions() {
+	if s.State().partitions.kept() {
+		return
+	}
+	s.keeping.Lock()
+	defer s.keeping.Unlock()
+	state := s.State()
+	if state.partitions.kept() {
+		return
+	}
+	cursor, err := s.Follow(state.Version)
+	for err != nil { // it was forgotten since it was taken
+		state = s.State()
+		cursor, err = s.Follow(state.Version)
+	}
+	p := newPartitions()
+	for _, scope := range []Scope{Cluster, Namespaced} {
+		for snapshot := range state.Snapshots(scope, "") {
+			m := moves{}
+			for e := range snapshot.All() {
+				m.move(snapshot.inventory.Ref, e.Key, nil, e)
+			}
+			p.apply(m)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for cursor.after != s.version {
+		m := moves{}
+		events, _ := cursor.Next()
+		for i := range events {
+			m.event(&events[i])
+		}
+		p.apply(m)
+	}
+	s.partitions = p
+	s.state.Store(s.newState())
 }
 
 // PartitionNumber is that of the partition that appeared last. It rises when
@@ -32,7 +103,7 @@ func (s *State) PartitionNumber() uint64 { return s.partitions.last }
 // the number, in the order in which they did. The state must be the newest.
 func (s *State) PartitionsAfter(number uint64) iter.Seq[Partition] {
 	return func(yield func(Partition) bool) {
-		s.partitions.born.Ascend(number+1, func(_ uint64, p Partition) bool { return yield(p) })
+		s.partitions.bornFrom(number+1, func(_ uint64, p Partition) bool { return yield(p) })
 	}
 }
 
@@ -66,7 +137,7 @@ func (s *State) PartitionFrom(group, resource, from string) (Partition, bool) {
 }
 
 func (s *State) firstPartition(start string) (p Partition, ok bool) {
-	s.partitions.parts.Ascend(start, func(_ string, part *Part) bool {
+	s.partitions.from(start, func(_ string, part *Part) bool {
 		p, ok = part.Partition, true
 		return false
 	})
@@ -86,9 +157,9 @@ func (s *State) Partitions(after Partition) iter.Seq[Partition] {
 			}
 			return more
 		}
-		s.partitions.parts.Ascend(start, func(_ string, part *Part) bool { return next(part) })
+		s.partitions.from(start, func(_ string, part *Part) bool { return next(part) })
 		if more {
-			s.partitions.parts.Scan(func(at string, part *Part) bool { return at < start && next(part) })
+			s.partitions.from("", func(at string, part *Part) bool { return at < start && next(part) })
 		}
 	}
 }
@@ -96,7 +167,7 @@ func (s *State) Partitions(after Partition) iter.Seq[Partition] {
 // Parts yields the parts of a partition, in the order of their inventories.
 func (s *State) Parts(p Partition) iter.Seq[*Part] {
 	return func(yield func(*Part) bool) {
-		s.partitions.parts.Ascend(p.prefix(), func(_ string, part *Part) bool {
+		s.partitions.from(p.prefix(), func(_ string, part *Part) bool {
 			return part.Partition == p && yield(part)
 		})
 	}
@@ -116,6 +187,9 @@ type moves map[partKey][]edit
 // move notes that a row of an inventory changed from before to after; nil is
 // none.
 func (m moves) move(inventory Ref, key Key, before *Row, after Entry) {
+	if m == nil {
+		return // nobody keeps partitions
+	}
 	var from, to partKey
 	if before != nil {
 		from = partKey{before.Partition(), inventory}
@@ -131,8 +205,19 @@ func (m moves) move(inventory Ref, key Key, before *Row, after Entry) {
 	}
 }
 
-// apply makes the edits, and tells of parts that appeared or vanished.
-func (p *partitions) apply(m moves, changed func(p Partition, appeared bool)) {
+// event notes what an event changes.
+func (m moves) event(e *Event) {
+	if e.Before.Row != nil || e.After.Row != nil {
+		key := e.After.Key
+		if e.After.Row == nil {
+			key = e.Before.Key
+		}
+		m.move(e.Inventory.Ref, key, e.Before.Row, e.After)
+	}
+}
+
+// apply makes the edits.
+func (p *partitions) apply(m moves) {
 	keys := make([]partKey, 0, len(m))
 	for key := range m {
 		keys = append(keys, key)
@@ -153,9 +238,33 @@ func (p *partitions) apply(m moves, changed func(p Partition, appeared bool)) {
 			p.parts.Delete(at)
 		}
 		if was != (root != nil) {
-			changed(key.Partition, !was)
+			p.count(key.Partition, !was)
 		}
 	}
+}
+
+// count notes that a part of the partition appeared or vanished.
+func (p *partitions) count(of Partition, appeared bool) {
+	if p.appearances == nil {
+		return // of the past, where nobody asks what is new
+	}
+	a := p.appearances[of]
+	if appeared {
+		a.parts++
+	} else {
+		a.parts--
+	}
+	switch {
+	case a.parts == 0:
+		p.born.Delete(a.number)
+		delete(p.appearances, of)
+		return
+	case a.number == 0:
+		p.last++
+		a.number = p.last
+		p.born.Set(a.number, of)
+	}
+	p.appearances[of] = a
 }
 
 // lastEdits orders edits by key and leaves the last of each.
@@ -168,34 +277,4 @@ func lastEdits(edits []edit) []edit {
 		}
 	}
 	return last
-}
-
-// appearance is the writer's view of a partition.
-type appearance struct {
-	parts  int
-	number uint64
-}
-
-// commitMoves makes the transaction's edits of parts.
-func (tx *Tx) commitMoves() {
-	s := tx.store
-	s.partitions.apply(tx.moves, func(p Partition, appeared bool) {
-		a := s.appearances[p]
-		if appeared {
-			a.parts++
-		} else {
-			a.parts--
-		}
-		switch {
-		case a.parts == 0:
-			s.partitions.born.Delete(a.number)
-			delete(s.appearances, p)
-			return
-		case a.number == 0:
-			s.partitions.last++
-			a.number = s.partitions.last
-			s.partitions.born.Set(a.number, p)
-		}
-		s.appearances[p] = a
-	})
 }

@@ -75,7 +75,10 @@ func (s *State) undo(version uint64, events [][]Event) *State {
 		u.add(e)
 	}
 	past := &State{Version: version, snapshots: s.snapshots.Copy(), partitions: s.partitions.copy()}
-	m := moves{}
+	var m moves
+	if past.partitions.kept() {
+		m = moves{}
+	}
 	for at, u := range undone {
 		snapshot, _ := past.snapshots.Get(at)
 		later := snapshot
@@ -87,7 +90,7 @@ func (s *State) undo(version uint64, events [][]Event) *State {
 			past.snapshots.Delete(at)
 		}
 	}
-	past.partitions.apply(m, func(Partition, bool) {})
+	past.partitions.apply(m)
 	return past
 }
 

@@ -48,11 +48,11 @@ type Store struct {
 	inventories map[Ref]*inventory
 	snapshots   *btree.Map[string, *Snapshot]
 	partitions  partitions
-	appearances map[Partition]appearance
 	digester    digester
 	indexer     indexer
 
-	past sync.Mutex // held while a past state is made
+	past    sync.Mutex // held while a past state is made
+	keeping sync.Mutex // held while partitions begin to be kept
 }
 
 // NewStore returns an empty store.
@@ -82,8 +82,6 @@ func NewStore(options Options) *Store {
 		inventories: map[Ref]*inventory{},
 		snapshots:   &btree.Map[string, *Snapshot]{},
 		version:     firstVersion(options.Epoch),
-		partitions:  newPartitions(),
-		appearances: map[Partition]appearance{},
 	}
 	state := s.newState()
 	s.state.Store(state)
@@ -99,7 +97,10 @@ func (s *Store) State() *State { return s.state.Load() }
 func (s *Store) Update(fn func(*Tx)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	tx := &Tx{store: s, now: s.now(), moves: moves{}}
+	tx := &Tx{store: s, now: s.now()}
+	if s.partitions.kept() {
+		tx.moves = moves{}
+	}
 	fn(tx)
 	tx.commit()
 }
@@ -112,7 +113,7 @@ type Tx struct {
 	targets     []*target
 	inventories []*inventory
 	removed     []Event
-	moves       moves
+	moves       moves // nil unless partitions are kept
 }
 
 // commit turns what was touched into events, new snapshots and a new state.
@@ -129,7 +130,7 @@ func (tx *Tx) commit() {
 		inv.updateColumns(tx)
 		events = inv.commitRows(tx, events)
 	}
-	tx.commitMoves()
+	tx.store.partitions.apply(tx.moves)
 	for _, inv := range tx.inventories {
 		inv.touched = false
 		events = inv.commitHead(tx, events)

@@ -98,8 +98,10 @@ type Caller struct {
 }
 
 // Caller returns the caller who is the user. Two users are one caller if they
-// agree in name, UID, groups and extra.
+// agree in name, UID, groups and extra. With the first caller the store begins to
+// keep partitions, and all states that are taken from then on know of them.
 func (t *Tables) Caller(u user.Info) *Caller {
+	t.store.KeepPartitions()
 	key := keyOf(u)
 	t.mu.Lock()
 	defer t.mu.Unlock()
