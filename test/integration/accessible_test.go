@@ -61,7 +61,7 @@ func TestAccessibleRows(t *testing.T) {
 
 // addConfigMaps adds an inventory with a row in each namespace.
 func (s *served) addConfigMaps(ref inventory.Ref, namespaces ...string) {
-	target := inventory.TargetRef{Namespace: ref.Namespace, Name: ref.Name}
+	target := inventory.TargetRef(ref)
 	s.store.Update(func(tx *inventory.Tx) {
 		tx.SetInventory(inventory.Inventory{Ref: ref, Cluster: "test", Targets: []inventory.TargetRef{target}})
 		for _, namespace := range namespaces {
