@@ -80,7 +80,7 @@ type Attribute struct {
 }
 
 // ProfileSpec says which kind of resource to read, and which attributes.
-// +kubebuilder:validation:XValidation:rule="!has(self.secretValues) || self.secretValues != 'Allow' || self.resource.kind == 'Secret' && (!has(self.resource.group) || self.resource.group == ”)",message="Allow is for profiles of the kind Secret: remove it",fieldPath=".secretValues"
+// +kubebuilder:validation:XValidation:rule="!has(self.secretValues) || self.secretValues != 'Allow' || self.resource.kind == 'Secret' && (!has(self.resource.group) || size(self.resource.group) == 0)",message="Allow is for profiles of the kind Secret: remove it",fieldPath=".secretValues"
 type ProfileSpec struct {
 	// Resource is the kind of resource to read.
 	Resource ResourceReference `json:"resource"`
