@@ -170,14 +170,14 @@ func (k *Kollect) command() *exec.Cmd {
 		"--authorization-kubeconfig=" + k.kubeconfig(),
 		"--bind-address=127.0.0.1",
 		"--secure-port=" + strconv.Itoa(k.port),
-		"--tls-cert-file=" + pki(k.opts.Name+".crt"),
-		"--tls-private-key-file=" + pki(k.opts.Name+".key"),
 		"--cluster-name=" + k.opts.ClusterName,
 		"--sink-file-root=" + k.opts.SinkFileRoot,
 		"--leader-elect=true",
 	}
 	if k.opts.OwnCertificate {
 		args = append(args, "--cert-secret="+Namespace+"/"+CertSecret)
+	} else {
+		args = append(args, "--tls-cert-file="+pki(k.opts.Name+".crt"), "--tls-private-key-file="+pki(k.opts.Name+".key"))
 	}
 	return exec.Command(k.opts.Binary, append(args, k.opts.Args...)...)
 }

@@ -140,7 +140,7 @@ func (s *served) kubectl(t *testing.T) {
 		{"describe inv apps -n team-a", []string{"Name:", "apps", "Status:", "Content Hash:"}, -1},
 		{"explain inventoryrows.source", []string{"GROUP:", "inventory.kollect.io", "KIND:", "InventoryRow", "FIELD: source <Source>", "creationTimestamp", "uid"}, -1},
 		{"explain inventories.status.targets", []string{"FIELD: targets", "synced", "<boolean>"}, -1},
-		{"api-resources --api-group=inventory.kollect.io --no-headers", []string{"clusterinventories", "cinv", "clusterinventoryrows", "cinvrow", "inventories", "inv", "inventoryrows", "invrow"}, 3},
+		{"api-resources --api-group=inventory.kollect.io --no-headers", []string{"accessiblerows", "arow", "clusterinventories", "cinv", "clusterinventoryrows", "cinvrow", "inventories", "inv", "inventoryrows", "invrow"}, 4},
 		{"get --raw /apis/inventory.kollect.io/v1alpha1/inventoryrows?limit=1", []string{`"kind":"InventoryRowList"`, `"remainingItemCount":25`}, -1},
 	} {
 		out := s.cp.MustKubectl(t, strings.Fields(test.args)...)
