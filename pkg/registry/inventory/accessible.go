@@ -96,15 +96,13 @@ func (k accessibleRows) staleness(*inventory.State, place) string { return "" }
 
 func (k accessibleRows) matcher(s *selection) func(accessibleRow) bool {
 	p := k.place(s)
-	labels, fields := &labelSet{}, &accessibleFields{}
+	labels, fields := &labelMatcher{selector: s.label}, &accessibleFields{}
 	return func(r accessibleRow) bool {
 		if !k.table.Allows(r.Row.Partition()) || !p.hasAccessible(r) {
 			return false
 		}
-		if s.label != nil {
-			if labels.json = r.Row.Labels(); !s.label.Matches(labels) {
-				return false
-			}
+		if !labels.matches(r.Row.Labels()) {
+			return false
 		}
 		if s.field != nil {
 			if fields.row = r.row; !s.field.Matches(fields) {

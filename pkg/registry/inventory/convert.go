@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"strconv"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -44,9 +45,22 @@ func (r row) meta() metav1.ObjectMeta {
 		CreationTimestamp: metav1.Time{Time: r.Row.Created()},
 	}
 	if r.Row.Labels() != "{}" {
-		decode(r.Row.Labels(), &meta.Labels)
+		meta.Labels = decodeLabels(r.Row.Labels())
 	}
 	return meta
+}
+
+// decodeLabels reads labels, which seldom have anything to unescape.
+func decodeLabels(text string) (set map[string]string) {
+	if strings.IndexByte(text, '\\') >= 0 {
+		decode(text, &set)
+		return set
+	}
+	set = make(map[string]string, strings.Count(text, ",")+1)
+	for name, value := range inventory.Members(text) {
+		set[name] = value[1 : len(value)-1]
+	}
+	return set
 }
 
 // appendUID appends a UUID (RFC 9562, version 8) that is formed from the key,

@@ -142,8 +142,9 @@ func (r row) appendAs(buf []byte, typeMeta, namespace, origin string) []byte {
 	}
 	buf = append(appendUID(append(buf, `,"uid":"`...), r.Key), `","resourceVersion":"`...)
 	buf = append(strconv.AppendUint(buf, r.Version, 10), '"')
-	created := content.Created()
-	buf = appendTime(buf, `,"creationTimestamp":"`, created)
+	createdAt := len(buf)
+	buf = appendTime(buf, `,"creationTimestamp":"`, content.Created())
+	createdEnd := len(buf)
 	if labels := content.Labels(); labels != "{}" {
 		buf = append(append(buf, `,"labels":`...), labels...)
 	}
@@ -169,7 +170,7 @@ func (r row) appendAs(buf []byte, typeMeta, namespace, origin string) []byte {
 	}
 	buf = inventory.AppendJSONString(append(buf, `,"name":`...), content.Name())
 	buf = inventory.AppendJSONString(append(buf, `,"uid":`...), content.UID())
-	buf = append(appendTime(buf, `,"creationTimestamp":"`, created), '}')
+	buf = append(append(buf, buf[createdAt:createdEnd]...), '}')
 	if attributes := content.Attributes(); attributes != "{}" {
 		buf = append(append(buf, `,"attributes":`...), attributes...)
 	}

@@ -88,15 +88,13 @@ func (k rows) change(e *inventory.Event) (before, after row, was, is bool) {
 
 func (k rows) matcher(s *selection) func(row) bool {
 	p := k.place(s)
-	labels, fields := &labelSet{}, &rowFields{}
+	labels, fields := &labelMatcher{selector: s.label}, &rowFields{}
 	return func(r row) bool {
 		if !p.has(r.inventory.Ref) || p.key != nil && *p.key != r.Key {
 			return false
 		}
-		if s.label != nil {
-			if labels.json = r.Row.Labels(); !s.label.Matches(labels) {
-				return false
-			}
+		if !labels.matches(r.Row.Labels()) {
+			return false
 		}
 		if s.field != nil {
 			if fields.row = r; !s.field.Matches(fields) {

@@ -209,6 +209,25 @@ func (p *place) has(ref inventory.Ref) bool {
 // labelSet reads labels from a row's JSON.
 type labelSet struct{ json string }
 
+// labelMatcher matches labels against a selector. It remembers the last, since
+// an event mostly leaves them as they were. It must not be used concurrently.
+type labelMatcher struct {
+	selector labels.Selector // nil: all
+	last     labelSet
+	matched  bool
+}
+
+func (m *labelMatcher) matches(json string) bool {
+	if m.selector == nil {
+		return true
+	}
+	if json != m.last.json { // which is empty at first, and JSON never is
+		m.last.json = json
+		m.matched = m.selector.Matches(&m.last)
+	}
+	return m.matched
+}
+
 var _ labels.Labels = &labelSet{}
 
 func (l *labelSet) Has(label string) bool {
