@@ -79,32 +79,13 @@ func (b *builtAnswers) built(r *http.Request) int64 {
 			return int64(s.Len())
 		}
 	case info.Verb == "list" && info.Subresource == "" && !streams(r):
-		rows := b.listed(state, info)
+		rows := listedRows(state, info)
 		if limit, err := strconv.ParseInt(r.URL.Query().Get("limit"), 10, 64); err == nil && limit > 0 {
 			rows = min(rows, limit)
 		}
 		return rows
 	}
 	return 0
-}
-
-func (b *builtAnswers) listed(state *inventory.State, info *request.RequestInfo) (rows int64) {
-	if info.Resource == "inventories" || info.Resource == "clusterinventories" {
-		return 0 // heads are few
-	}
-	namespace := info.Namespace
-	if info.Resource == accessible {
-		namespace = ""
-	}
-	for _, scope := range []inventory.Scope{inventory.Namespaced, inventory.Cluster} {
-		if scope == inventory.Cluster && info.Resource == "inventoryrows" || scope == inventory.Namespaced && info.Resource == "clusterinventoryrows" {
-			continue
-		}
-		for s := range state.Snapshots(scope, namespace) {
-			rows += int64(s.Len())
-		}
-	}
-	return rows
 }
 
 // streams reports whether a list is written as it is made: as JSON without

@@ -69,15 +69,32 @@ func (h honestCosts) seats(r *request.RequestInfo, usual uint64) (seats uint64, 
 			return min(maxStreamSeats, rowSeats(s.Len())), true
 		}
 	case (r.Verb == "list" || r.Verb == "watch") && r.Subresource == "" && r.Namespace != "" && r.Resource != accessible:
-		rows := 0
-		for s := range state.Snapshots(inventory.Namespaced, r.Namespace) {
-			rows += s.Len()
-		}
-		return min(usual, rowSeats(rows)), true
+		return min(usual, rowSeats(int(listedRows(state, r)))), true
 	}
 	return 0, false
 }
 
 func rowSeats(rows int) uint64 {
 	return 1 + uint64(rows)/rowsPerSeat
+}
+
+// listedRows returns how many rows a list looks at. Inventories have none, and
+// are few.
+func listedRows(state *inventory.State, r *request.RequestInfo) (rows int64) {
+	scopes, namespace := []inventory.Scope{inventory.Namespaced}, r.Namespace
+	switch r.Resource {
+	case "inventoryrows":
+	case "clusterinventoryrows":
+		scopes = []inventory.Scope{inventory.Cluster}
+	case accessible:
+		scopes, namespace = append(scopes, inventory.Cluster), ""
+	default:
+		return 0
+	}
+	for _, scope := range scopes {
+		for s := range state.Snapshots(scope, namespace) {
+			rows += int64(s.Len())
+		}
+	}
+	return rows
 }

@@ -34,13 +34,13 @@ func endStalls(config *genericapiserver.Config) {
 // It has to be the outermost handler.
 func withStallTimeout(handler http.Handler, timeout time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s := &stallWriter{ResponseWriter: w, controller: http.NewResponseController(w), timeout: timeout}
+		s := &stallWriter{ResponseWriter: w, controller: http.NewResponseController(w), timeout: timeout, logger: klog.FromContext(r.Context())}
 		s.timer = time.AfterFunc(timeout, s.end)
 		s.timer.Stop()
 		defer s.leave() // of the write that a panic ended
 		defer func() {
 			if s.stalled() {
-				klog.FromContext(r.Context()).V(2).Info("Ended a request whose client did not read", "path", r.URL.Path, "userAgent", r.UserAgent())
+				s.logger.V(2).Info("Ended a request whose client did not read", "path", r.URL.Path, "userAgent", r.UserAgent())
 			}
 		}()
 		handler.ServeHTTP(responsewriter.WrapForHTTP1Or2(s), r)
@@ -53,6 +53,7 @@ type stallWriter struct {
 	controller *http.ResponseController
 	timeout    time.Duration
 	timer      *time.Timer
+	logger     klog.Logger
 
 	mu      sync.Mutex // guards what follows
 	writing bool
@@ -110,7 +111,7 @@ func (s *stallWriter) end() {
 	}
 	s.ended = true
 	if err := s.controller.SetWriteDeadline(time.Now().Add(-time.Second)); err != nil {
-		klog.TODO().Error(err, "Set write deadline") // no connection of net/http is like that
+		s.logger.Error(err, "Set write deadline") // no connection of net/http is like that
 	}
 }
 

@@ -65,15 +65,7 @@ func (k accessibleRows) place(s *selection) place {
 		p.nowhere = p.nowhere || p.namespace != "" && p.namespace != selected
 		p.namespace = selected
 	}
-	if selected := s.exact(fieldInventory); selected != "" {
-		p.within(selected)
-	}
-	if s.name != "" {
-		name, key, ok := parseRowName(s.name)
-		p.nowhere = p.nowhere || !ok
-		p.within(name)
-		p.key = &key
-	}
+	p.narrow(s)
 	return p
 }
 

@@ -86,11 +86,7 @@ func appendParts(parts []part, s *inventory.State, p place, partitions []invento
 			if p.inventory != "" && p.inventory != found.Inventory.Name {
 				continue
 			}
-			snapshot := s.Snapshot(found.Inventory)
-			if snapshot == nil { // a past in which its head was not there yet
-				continue
-			}
-			next := part{Part: found, inventory: snapshot.Inventory(), prefix: found.Inventory.Name + "."}
+			next := part{Part: found, inventory: s.Snapshot(found.Inventory).Inventory(), prefix: found.Inventory.Name + "."}
 			var ok bool
 			if next.from, ok = firstNamed(next.prefix, name); !ok {
 				continue

@@ -85,10 +85,8 @@ func (s *store[T]) stateOf(ctx context.Context, p *page) (*inventory.State, erro
 		return state, nil
 	case p.from != "": // a token of another replica too, whose clock may be ahead
 		return nil, p.expired()
-	case stderrors.Is(err, inventory.ErrFuture):
-		return nil, tooLarge(p.version, s.store.State().Version)
 	}
-	return nil, errors.NewResourceExpired(listExpired)
+	return nil, versionError(err, p.version, s.store.State().Version, listExpired)
 }
 
 // expired returns the error of a token whose state is not here. It has a token with
@@ -106,7 +104,13 @@ func (p *page) expiredSince(version int64) error {
 	return expired
 }
 
-func tooLarge(version, current uint64) error {
+// versionError returns what clients are told when the store has no state of a
+// version: of one that nobody has issued that they may come again, and else that
+// it is expired.
+func versionError(err error, version, current uint64, expired string) error {
 	const retrySeconds = 1
+	if stderrors.Is(err, inventory.ErrExpired) {
+		return errors.NewResourceExpired(expired)
+	}
 	return storage.NewTooLargeResourceVersionError(version, current, retrySeconds)
 }

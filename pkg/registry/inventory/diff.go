@@ -2,7 +2,6 @@ package inventory
 
 import (
 	"context"
-	stderrors "errors"
 	"fmt"
 	"strconv"
 
@@ -18,8 +17,8 @@ import (
 	"kollect.io/kollect/pkg/inventory"
 )
 
-// diffs serves how an inventory's rows differ between two versions. Its answer
-// is at most as long as the store's history.
+// diffs serves how an inventory's rows differ between two versions that the
+// store's history has.
 type diffs struct {
 	store *inventory.Store
 	scope inventory.Scope
@@ -68,7 +67,7 @@ func (d *diffs) Get(ctx context.Context, name string, object runtime.Object) (ru
 	if after == nil {
 		return nil, errors.NewNotFound(inventoryv1alpha1.Resource(heads{d.scope}.names().resource), name)
 	}
-	return newDiff(from, to, ref)
+	return newDiff(from, to, ref), nil
 }
 
 // at returns the state at the version that an option names.
@@ -78,16 +77,14 @@ func (d *diffs) at(option, text string) (*inventory.State, error) {
 		return nil, errors.NewBadRequest(fmt.Sprintf("%s: %q is not a resourceVersion that a list, a watch or a diff has returned", option, text))
 	}
 	state, err := d.store.At(version)
-	switch {
-	case stderrors.Is(err, inventory.ErrFuture):
-		return nil, tooLarge(version, d.store.State().Version)
-	case err != nil:
-		return nil, errors.NewResourceExpired(fmt.Sprintf("%s: resource version %d is too old, or of another replica: list the rows anew", option, version))
+	if err != nil {
+		return nil, versionError(err, version, d.store.State().Version,
+			fmt.Sprintf("%s: resource version %d is too old, or of another replica: list the rows anew", option, version))
 	}
 	return state, nil
 }
 
-func newDiff(from, to *inventory.State, ref inventory.Ref) (*inventoryv1alpha1.InventoryDiff, error) {
+func newDiff(from, to *inventory.State, ref inventory.Ref) *inventoryv1alpha1.InventoryDiff {
 	before, after := from.Snapshot(ref), to.Snapshot(ref)
 	def := after.Inventory()
 	diff := &inventoryv1alpha1.InventoryDiff{
@@ -106,7 +103,7 @@ func newDiff(from, to *inventory.State, ref inventory.Ref) (*inventoryv1alpha1.I
 		}
 		diff.Items = append(diff.Items, difference(was, is))
 	}
-	return diff, nil
+	return diff
 }
 
 func diffState(state *inventory.State, snapshot *inventory.Snapshot) inventoryv1alpha1.DiffState {

@@ -61,15 +61,7 @@ func (k rows) typedList(meta metav1.ListMeta, objects iter.Seq[row]) runtime.Obj
 func (k rows) place(s *selection) place {
 	p := newPlace(s)
 	p.content = s.content()
-	if selected := s.exact(fieldInventory); selected != "" {
-		p.within(selected)
-	}
-	if s.name != "" {
-		name, key, ok := parseRowName(s.name)
-		p.nowhere = p.nowhere || !ok
-		p.within(name)
-		p.key = &key
-	}
+	p.narrow(s)
 	return p
 }
 

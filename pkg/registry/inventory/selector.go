@@ -201,6 +201,19 @@ func (p *place) within(name string) {
 	p.inventory = name
 }
 
+// narrow leaves of the place what the inventory and the name of selected rows do.
+func (p *place) narrow(s *selection) {
+	if selected := s.exact(fieldInventory); selected != "" {
+		p.within(selected)
+	}
+	if s.name != "" {
+		name, key, ok := parseRowName(s.name)
+		p.nowhere = p.nowhere || !ok
+		p.within(name)
+		p.key = &key
+	}
+}
+
 // has reports whether an inventory is in the place.
 func (p *place) has(ref inventory.Ref) bool {
 	return !p.nowhere && (p.namespace == "" || p.namespace == ref.Namespace) && (p.inventory == "" || p.inventory == ref.Name)

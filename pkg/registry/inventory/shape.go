@@ -1,7 +1,6 @@
 package inventory
 
 import (
-	"fmt"
 	"strings"
 
 	"kollect.io/kollect/pkg/inventory"
@@ -47,9 +46,6 @@ func (k rows) shape(s *inventory.State, p place) *shape {
 	var kind inventory.KindCount
 	inventories, kinds := 0, 0
 	for snapshot := range k.snapshots(s, p, "") {
-		if snapshot.Head() == nil { // which came after the rows
-			return nil
-		}
 		selected := false
 		for _, count := range snapshot.Head().Kinds {
 			if only != "" && count.Kind != only {
@@ -88,22 +84,16 @@ func (p *place) sourceKind() string {
 // staleness says which inventories of the place have rows that may be out of
 // date, for those who look at a table of rows.
 func (k rows) staleness(s *inventory.State, p place) string {
-	const named = 3
 	var stale []string
 	for snapshot := range k.snapshots(s, p, "") {
-		if head := snapshot.Head(); head != nil && head.Stale() {
+		if snapshot.Head().Stale() {
 			stale = append(stale, snapshot.Inventory().Ref.String())
 		}
 	}
 	if len(stale) == 0 {
 		return ""
 	}
-	more := ""
-	if len(stale) > named {
-		stale, more = stale[:named], fmt.Sprintf(" and %d more", len(stale)-named)
-	}
-	return fmt.Sprintf("rows of %s%s may be out of date: a target's source can't be watched now; see status.targets of the inventory",
-		strings.Join(stale, ", "), more)
+	return "rows of " + some(stale) + " may be out of date: a target's source can't be watched now; see status.targets of the inventory"
 }
 
 func (k heads) staleness(*inventory.State, place) string { return "" } // a column says so

@@ -79,7 +79,7 @@ func (s *snapshots) download(ctx context.Context, name string, r *http.Request) 
 		return nil, err
 	}
 	snapshot := state.Snapshot(inventory.Ref{Namespace: request.NamespaceValue(ctx), Name: name})
-	if snapshot == nil || snapshot.Head() == nil {
+	if snapshot == nil || snapshot.Head().Version == 0 { // its head was about to come
 		return nil, errors.NewNotFound(s.heads.resource(), name)
 	}
 	s.heads.store.Hold(state) // to be resumed, or compared with

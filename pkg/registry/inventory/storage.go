@@ -2,7 +2,6 @@ package inventory
 
 import (
 	"context"
-	stderrors "errors"
 	"iter"
 	"time"
 
@@ -206,8 +205,6 @@ func (s *store[T]) fresh(ctx context.Context, version uint64) (*inventory.State,
 		return state, nil
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
-	case stderrors.Is(err, inventory.ErrExpired): // of another replica
-		return nil, errors.NewResourceExpired(listExpired)
 	}
-	return nil, tooLarge(version, s.store.State().Version)
+	return nil, versionError(err, version, s.store.State().Version, listExpired)
 }

@@ -89,7 +89,7 @@ func (s *store[T]) watch(
 	}
 	cursor, err := s.store.Follow(version)
 	if err != nil {
-		return failed(followError(err, version, state.Version)), nil
+		return failed(versionError(err, version, state.Version, "too old resource version: "+strconv.FormatUint(version, 10))), nil
 	}
 	w := &watcher[T]{
 		store:     s,
@@ -111,13 +111,6 @@ func (s *store[T]) watch(
 	ctx, w.cancel = context.WithCancel(ctx)
 	go w.run(ctx)
 	return w, nil
-}
-
-func followError(err error, version, current uint64) error {
-	if stderrors.Is(err, inventory.ErrFuture) {
-		return tooLarge(version, current)
-	}
-	return errors.NewResourceExpired("too old resource version: " + strconv.FormatUint(version, 10))
 }
 
 // failed returns a watch that has nothing but an error.
