@@ -19,7 +19,8 @@ import (
 // Options are what a collector may be told. The zero value means the defaults.
 type Options struct {
 	// Changed is told of targets of which there may be news: their state in the
-	// store, the number of their rows, or their failures. It must not block; it is called often, from several goroutines.
+	// store, the number of their rows, or their failures. It must not block; it
+	// is called often, from several goroutines.
 	Changed func(inventory.TargetRef)
 	// Debounce is how long targets that are set together have to be in, to share
 	// one list. Default: 100 milliseconds.

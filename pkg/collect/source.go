@@ -97,12 +97,12 @@ func (s *source) WatchWithContext(ctx context.Context, options metav1.ListOption
 
 // List and Watch are what the reflector's type asks for; it calls the others.
 func (s *source) List(options metav1.ListOptions) (runtime.Object, error) {
-	return s.ListWithContext(context.TODO(), options)
+	return s.ListWithContext(context.Background(), options)
 }
 
 // Watch is like List.
 func (s *source) Watch(options metav1.ListOptions) (watch.Interface, error) {
-	return s.WatchWithContext(context.TODO(), options)
+	return s.WatchWithContext(context.Background(), options)
 }
 
 // conversion is a watch whose objects are converted.
