@@ -61,16 +61,7 @@ func TestTextIsAsInTheGoldenFiles(t *testing.T) {
 			got := encode(t, tc.format, tc.snapshot, tc.options)
 			got = bytes.ReplaceAll(got, []byte(tc.snapshot.Hash().String()), []byte("sha256:HASH"))
 			golden := filepath.Join("testdata", name)
-			if *update {
-				if err := os.WriteFile(golden, got, 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), string(got)); diff != "" {
+			if diff := diffGolden(t, golden, got); diff != "" {
 				t.Errorf("-want +got\n%s", diff)
 			}
 			for line := range bytes.Lines(got) {
@@ -161,16 +152,7 @@ func TestBytesAreThoseOfTheSchemaVersion(t *testing.T) {
 		got = fmt.Appendf(got, "%s %x\n", f.Schema(s.Snapshot().Inventory()), sha256.Sum256(encode(t, f, s.Snapshot(), options)))
 	}
 	const golden = "testdata/digests"
-	if *update {
-		if err := os.WriteFile(golden, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+	if diff := diffGolden(t, golden, got); diff != "" {
 		t.Errorf("the bytes have changed: raise schemaVersion, then write %s anew: -want +got\n%s", golden, diff)
 	}
 }
@@ -202,4 +184,19 @@ func (f *failing) Write(p []byte) (int, error) {
 		return 0, errFull
 	}
 	return len(p), nil
+}
+
+// diffGolden returns how got differs from a file, which -update writes anew.
+func diffGolden(t *testing.T, golden string, got []byte) string {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(golden, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cmp.Diff(string(want), string(got))
 }
