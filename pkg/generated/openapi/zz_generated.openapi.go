@@ -2954,7 +2954,7 @@ func schema_pkg_apis_inventory_v1alpha1_ChangedValue(ref common.ReferenceCallbac
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "ChangedValue is a value that is not what it was.",
+				Description: "ChangedValue is a value that is not what it was. No value is null: an expression that yields null has extracted none.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"before": {

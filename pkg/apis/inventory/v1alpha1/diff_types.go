@@ -77,7 +77,8 @@ type RowDifference struct {
 	ChangedTarget *TargetReference `json:"changedTarget,omitempty"`
 }
 
-// ChangedValue is a value that is not what it was.
+// ChangedValue is a value that is not what it was. No value is null: an
+// expression that yields null has extracted none.
 type ChangedValue struct {
 	// Before is the earlier value; absent if there was none.
 	// +optional
