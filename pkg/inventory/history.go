@@ -147,6 +147,15 @@ func (s *Store) Follow(version uint64) (*Cursor, error) {
 	return &Cursor{commit: commit, after: version}, nil
 }
 
+// Tail returns a cursor on the events after the newest version.
+func (s *Store) Tail() *Cursor {
+	h := s.history
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	last := h.commits[len(h.commits)-1]
+	return &Cursor{commit: last, after: last.version}
+}
+
 // commitOf returns the last commit that is not newer than a version of this
 // store, or nil if that is no longer kept. The caller has the lock.
 func (h *history) commitOf(version uint64) *commit {
@@ -161,6 +170,9 @@ func (h *history) commitOf(version uint64) *commit {
 	}
 	return h.commits[i-1]
 }
+
+// Version is the one after which the cursor's next event comes.
+func (c *Cursor) Version() uint64 { return c.after }
 
 // Ready is closed when Next has events to return.
 func (c *Cursor) Ready() <-chan struct{} { return c.commit.ready }

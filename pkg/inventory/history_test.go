@@ -243,3 +243,17 @@ func TestWait(t *testing.T) {
 		}
 	})
 }
+
+func TestTailFollowsTheNewest(t *testing.T) {
+	s, _ := newTestStore(Options{HistoryEvents: 1})
+	for i := range 5 {
+		cursor := s.Tail()
+		if cursor.Version() != s.State().Version || isClosed(cursor.Ready()) {
+			t.Errorf("a cursor after %d, which is ready: %t; want one after %d", cursor.Version(), isClosed(cursor.Ready()), s.State().Version)
+		}
+		newest := change(s, i).Version
+		if events := drain(cursor); len(events) != 2 || events[1].Version != newest || cursor.Version() != newest {
+			t.Errorf("got %d events up to %d, want 2 up to %d", len(events), cursor.Version(), newest)
+		}
+	}
+}
