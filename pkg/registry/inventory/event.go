@@ -9,7 +9,43 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/watch"
+
+	"kollect.io/kollect/pkg/inventory"
 )
+
+// transition is what an event changes for the watches of a resource.
+type transition[T object] struct {
+	version       uint64
+	before, after T
+	was, is       bool
+}
+
+func newTransition[T object](k kind[T], e *inventory.Event) transition[T] {
+	t := transition[T]{version: e.Version}
+	t.before, t.after, t.was, t.is = k.change(e)
+	return t
+}
+
+// event returns what the transition is to those who select by matches, and false
+// if it is nothing.
+func (t *transition[T]) event(of *store[T], matches func(T) bool, shape *shape) (watch.Event, bool) {
+	was, is := t.was && matches(t.before), t.is && matches(t.after)
+	switch {
+	case was && is:
+		return watch.Event{Type: watch.Modified, Object: of.events.get(of.watched(t.after, shape), t.version, false)}, true
+	case is:
+		return watch.Event{Type: watch.Added, Object: of.events.get(of.watched(t.after, shape), t.version, false)}, true
+	case was:
+		return watch.Event{Type: watch.Deleted, Object: of.events.get(of.watched(t.before, shape), t.version, true)}, true
+	}
+	return watch.Event{}, false
+}
+
+// watched returns an object for a watch.
+func (s *store[T]) watched(object T, shape *shape) *item[T] {
+	return &item[T]{of: s, object: object, shape: shape, outer: watchEncoders}
+}
 
 // memoSize is how many of the newest events are encoded once for all watches.
 const memoSize = 1024
@@ -73,7 +109,7 @@ func (e *event[T]) encoding(key encodingKey) *encoding {
 	return e.encodings[key]
 }
 
-// view is an event's object for one watch.
+// view is an event's object for the watches of one shape.
 type view[T object] struct {
 	event *event[T]
 	item  *item[T]

@@ -119,11 +119,15 @@ func (k heads) change(e *inventory.Event) (before, after head, was, is bool) {
 
 func (k heads) shape(*inventory.State, place) *shape { return nil }
 
+func (h head) fields() fields.Set {
+	return fields.Set{fieldName: h.inventory.Name, fieldNamespace: h.inventory.Namespace}
+}
+
 func (k heads) matcher(s *selection) func(head) bool {
 	p := k.place(s)
 	return func(h head) bool {
 		return p.has(h.inventory.Ref) &&
 			(s.label == nil || s.label.Matches(labels.Set(nil))) &&
-			(s.field == nil || s.field.Matches(fields.Set{fieldName: h.inventory.Name, fieldNamespace: h.inventory.Namespace}))
+			(s.field == nil || s.field.Matches(h.fields()))
 	}
 }

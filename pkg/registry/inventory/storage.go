@@ -100,6 +100,10 @@ type kind[T object] interface {
 	// change returns what an event of this kind changes, and whether there was and
 	// is an object. The version of before is that of the event.
 	change(*inventory.Event) (before, after T, was, is bool)
+	// field returns the value that field selectors find in an object, and labels
+	// returns its labels as a JSON object.
+	field(object T, name string) string
+	labels(object T) string
 	// typedList returns the API list.
 	typedList(metav1.ListMeta, iter.Seq[T]) runtime.Object
 	newObject() runtime.Object
@@ -135,10 +139,13 @@ type store[T object] struct {
 	kind   kind[T]
 	json   runtime.Identifier
 	events *memo[T]
+	groups *groups[T]
 }
 
 func newStore[T object](s *inventory.Store, k kind[T], json runtime.Identifier) *store[T] {
-	return &store[T]{store: s, kind: k, json: json, events: &memo[T]{}}
+	result := &store[T]{store: s, kind: k, json: json, events: &memo[T]{}}
+	result.groups = &groups[T]{of: result}
+	return result
 }
 
 func (s *store[T]) New() runtime.Object     { return s.kind.newObject() }

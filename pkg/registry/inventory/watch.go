@@ -93,6 +93,7 @@ func (s *store[T]) watch(
 	}
 	w := &watcher[T]{
 		store:     s,
+		selected:  selected,
 		matches:   s.kind.matcher(selected),
 		shape:     s.kind.shape(state, place),
 		cursor:    cursor,

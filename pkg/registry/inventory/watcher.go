@@ -14,20 +14,24 @@ import (
 	"kollect.io/kollect/pkg/inventory"
 )
 
-// watcher is one watch. It follows the store at its own pace, so that no one
-// else waits for it.
+// watcher is one watch. It goes along at its own pace, so that no one else waits
+// for it: first along all that happens in the store, and, once it has caught up,
+// along what its group selects of that.
 type watcher[T object] struct {
 	store     *store[T]
+	selected  *selection
 	matches   func(T) bool
 	shape     *shape
-	initial   iter.Seq[T]      // what to send first; nil: nothing
-	announce  *inventory.State // to say when all of it is sent; nil: do not
-	cursor    *inventory.Cursor
-	version   uint64 // up to which all is sent
+	initial   iter.Seq[T]       // what to send first; nil: nothing
+	announce  *inventory.State  // to say when all of it is sent; nil: do not
+	cursor    *inventory.Cursor // nil: it goes along with its group
+	member    *member[T]        // its place in its group; nil: it has none
+	version   uint64            // up to which all is sent
 	bookmarks bool
+	expired   <-chan struct{} // while it goes along with its group: as of the step that it sends
 
 	// renew returns what of the selected may be seen now, or why the watch ends;
-	// nil: all, for ever.
+	// nil: all, for ever. With it the watch has no group.
 	renew func(context.Context) (func(T) bool, error)
 
 	result chan watch.Event
@@ -51,6 +55,10 @@ func (w *watcher[T]) run(ctx context.Context) {
 		return
 	}
 	flowcontrol.WatchInitialized(ctx)
+	if w.renew == nil {
+		w.member = w.store.groups.join(w.selected, w.shape)
+		defer w.store.groups.leave(w.member)
+	}
 	w.follow(ctx)
 }
 
@@ -70,7 +78,7 @@ func (w *watcher[T]) sendInitial(ctx context.Context) bool {
 		if !w.matches(object) {
 			continue
 		}
-		if !w.send(ctx, watch.Event{Type: watch.Added, Object: w.item(object)}) {
+		if !w.send(ctx, watch.Event{Type: watch.Added, Object: w.store.watched(object, w.shape)}) {
 			return false
 		}
 	}
@@ -81,10 +89,6 @@ func (w *watcher[T]) sendInitial(ctx context.Context) bool {
 	w.store.store.Hold(w.announce)
 	w.announce = nil
 	return w.sendBookmark(ctx, map[string]string{metav1.InitialEventsAnnotationKey: "true"})
-}
-
-func (w *watcher[T]) item(object T) *item[T] {
-	return &item[T]{of: w.store, object: object, shape: w.shape, outer: watchEncoders}
 }
 
 // follow sends what changes, and bookmarks.
@@ -113,7 +117,7 @@ func (w *watcher[T]) follow(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-w.cursor.Ready():
+		case <-w.ready():
 			more = w.sendNext(ctx)
 		case <-check:
 			more = w.renewed(ctx)
@@ -145,14 +149,30 @@ func (w *watcher[T]) renewed(ctx context.Context) bool {
 	return true
 }
 
-// sendNext sends what the next update of the store changes.
+// ready is closed when sendNext has something to send.
+func (w *watcher[T]) ready() <-chan struct{} {
+	if w.cursor != nil && w.member != nil && w.version >= w.member.since {
+		w.cursor = nil
+	}
+	if w.cursor != nil {
+		return w.cursor.Ready()
+	}
+	return w.member.next.ready
+}
+
+// sendNext sends what the next update of the store changes, or the group's next
+// step.
 func (w *watcher[T]) sendNext(ctx context.Context) bool {
+	if w.cursor == nil {
+		return w.sendStep(ctx)
+	}
 	events, version := w.cursor.Next()
 	if !w.renewed(ctx) { // what happened may be in a partition that is new
 		return false
 	}
 	for i := range events {
-		if event, ok := w.convert(&events[i]); ok && !w.send(ctx, event) {
+		transition := newTransition(w.store.kind, &events[i])
+		if event, ok := transition.event(w.store, w.matches, w.shape); ok && !w.send(ctx, event) {
 			return false
 		}
 	}
@@ -160,23 +180,24 @@ func (w *watcher[T]) sendNext(ctx context.Context) bool {
 	return true
 }
 
-// convert returns what an event is to this watch.
-func (w *watcher[T]) convert(e *inventory.Event) (watch.Event, bool) {
-	before, after, was, is := w.store.kind.change(e)
-	was, is = was && w.matches(before), is && w.matches(after)
-	switch {
-	case was && is:
-		return watch.Event{Type: watch.Modified, Object: w.store.events.get(w.item(after), e.Version, false)}, true
-	case is:
-		return watch.Event{Type: watch.Added, Object: w.store.events.get(w.item(after), e.Version, false)}, true
-	case was:
-		return watch.Event{Type: watch.Deleted, Object: w.store.events.get(w.item(before), e.Version, true)}, true
+func (w *watcher[T]) sendStep(ctx context.Context) bool {
+	step := w.member.next
+	w.expired = step.expired
+	for _, e := range step.events {
+		if e.version > w.version && !w.send(ctx, e.Event) {
+			return false
+		}
 	}
-	return watch.Event{}, false
+	w.expired = nil
+	w.member.next, w.version = step.next, max(w.version, step.version)
+	return true
 }
 
 // sendBookmark says up to which version all is sent.
 func (w *watcher[T]) sendBookmark(ctx context.Context, annotations map[string]string) bool {
+	if w.cursor == nil {
+		w.version = w.member.version(w.version)
+	}
 	if state := w.store.store.State(); state.Version == w.version {
 		w.store.store.Hold(state)
 	}
@@ -202,9 +223,17 @@ func (w *watcher[T]) send(ctx context.Context, event watch.Event) bool {
 		return true
 	case <-ctx.Done():
 		return false
-	case <-w.cursor.Expired():
+	case <-w.behind():
 	case <-timer.C:
 	}
 	klog.FromContext(ctx).V(2).Info("Closed a slow watch", "resource", w.store.resource(), "version", w.version)
 	return false
+}
+
+// behind is closed when the store has forgotten what is to be sent next.
+func (w *watcher[T]) behind() <-chan struct{} {
+	if w.cursor != nil {
+		return w.cursor.Expired()
+	}
+	return w.expired
 }
