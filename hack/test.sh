@@ -18,6 +18,7 @@ dirs="$(modules)" || exit 1
 mkdir -p _bin
 go build -o _bin/dev ./hack/dev
 _bin/dev binaries
+_bin/dev kubectls
 
 status=0
 for dir in ${dirs}; do

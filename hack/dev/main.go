@@ -20,7 +20,7 @@ import (
 	"kollect.io/kollect/test/controlplane"
 )
 
-const usage = "usage: dev up | demo | down | binaries"
+const usage = "usage: dev up | demo | down | binaries | kubectls"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -46,6 +46,7 @@ func run(ctx context.Context, out io.Writer, args []string) error {
 		"demo":     d.demo,
 		"down":     d.down,
 		"binaries": d.binaries,
+		"kubectls": d.kubectls,
 	}[args[0]]
 	if command == nil {
 		return errors.New(usage)
@@ -73,6 +74,12 @@ func (d *dev) say(format string, args ...any) { fmt.Fprintf(d.out, format+"\n", 
 // binaries finds or builds what a control plane runs, and no more.
 func (d *dev) binaries(ctx context.Context) error {
 	_, err := controlplane.Binaries(ctx, d.out)
+	return err
+}
+
+// kubectls finds or builds what the served resources are read with in tests.
+func (d *dev) kubectls(ctx context.Context) error {
+	_, err := controlplane.Kubectls(ctx, d.out)
 	return err
 }
 

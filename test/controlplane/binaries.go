@@ -2,7 +2,6 @@ package controlplane
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"io"
 	"os"
@@ -21,8 +20,8 @@ type Paths struct {
 	Kubectl       string `json:"kubectl"`
 }
 
-// program is one of Paths, the package of hack/kubernetes that builds it, and
-// what to tell who waits for that.
+// program is what a release builds from a package, where its path goes, and what
+// to tell who waits for it.
 type program struct {
 	name, pkg, detail string
 	path              *string
@@ -60,11 +59,7 @@ func Binaries(ctx context.Context, log io.Writer) (Paths, error) {
 	if err != nil {
 		return Paths{}, err
 	}
-	dir, err := cacheDir(root)
-	if err != nil {
-		return Paths{}, err
-	}
-	if err := buildMissing(ctx, log, root, dir, missing); err != nil {
+	if err := newest.build(ctx, log, root, missing); err != nil {
 		return Paths{}, err
 	}
 	return paths, nil
@@ -86,55 +81,6 @@ func findInstalled(name string) (path, where string) {
 		}
 	}
 	return "", ""
-}
-
-// cacheDir names the folder for what hack/kubernetes builds in its present
-// state: another go.mod or go.sum is another folder.
-func cacheDir(root string) (string, error) {
-	h := sha256.New()
-	for _, name := range []string{"go.mod", "go.sum"} {
-		b, err := os.ReadFile(filepath.Join(root, "hack", "kubernetes", name))
-		if err != nil {
-			return "", fmt.Errorf("hash hack/kubernetes: %w", err)
-		}
-		h.Write(b)
-	}
-	return filepath.Join(root, "_bin", fmt.Sprintf("%s-%x", KubernetesVersion, h.Sum(nil)[:6])), nil
-}
-
-func buildMissing(ctx context.Context, log io.Writer, root, dir string, missing []program) error {
-	if allCached(dir, missing) {
-		return nil
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("create binary cache: %w", err)
-	}
-	unlock, err := Lock(ctx, log, filepath.Join(root, "_bin", "lock"))
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	for _, p := range missing {
-		*p.path = filepath.Join(dir, p.name)
-		if isExecutable(*p.path) {
-			continue
-		}
-		partial := *p.path + ".partial"
-		if err := goBuild(ctx, log, build{
-			name:   p.name,
-			dir:    filepath.Join(root, "hack", "kubernetes"),
-			pkg:    p.pkg,
-			out:    partial,
-			args:   []string{"-ldflags", versionFlags},
-			detail: p.detail,
-		}); err != nil {
-			return err
-		}
-		if err := os.Rename(partial, *p.path); err != nil {
-			return fmt.Errorf("keep %s: %w", p.name, err)
-		}
-	}
-	return nil
 }
 
 func allCached(dir string, programs []program) bool {

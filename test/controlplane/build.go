@@ -12,12 +12,6 @@ import (
 	"time"
 )
 
-// versionFlags make kube-apiserver and kubectl report KubernetesVersion.
-const versionFlags = "-s -w" +
-	" -X k8s.io/component-base/version.gitVersion=" + KubernetesVersion +
-	" -X k8s.io/component-base/version.gitMajor=1" +
-	" -X k8s.io/component-base/version.gitMinor=37"
-
 // build says what goBuild builds: the package pkg of the module in dir, to the
 // file out, with args added to go build. detail is told to who waits.
 type build struct {
