@@ -2,20 +2,20 @@ package inventory
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/dynamic"
@@ -26,6 +26,7 @@ import (
 	"k8s.io/client-go/metadata/metadatainformer"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
 
 	inventoryv1alpha1 "kollect.io/kollect/pkg/apis/inventory/v1alpha1"
 	"kollect.io/kollect/pkg/generated/clientset/versioned"
@@ -38,11 +39,11 @@ import (
 var detectors = []string{"KUBE_WATCHLIST_INCONSISTENCY_DETECTOR", "KUBE_CACHE_MUTATION_DETECTOR"}
 
 // TestInformersOverReplicas keeps informers of two replicas behind one address,
-// which are killed and started while rows change. Whenever that ends, each
-// informer has what the replicas have. It runs in a process with the detectors.
+// which die, begin and lag while rows change. After each outage each informer has
+// what its replica has. It runs in a process with the detectors.
 func TestInformersOverReplicas(t *testing.T) {
 	if slices.ContainsFunc(detectors, func(name string) bool { return os.Getenv(name) != "true" }) {
-		again := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestInformersOverReplicas$", "-test.count=1", "-test.v")
+		again := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestInformersOverReplicas$", "-test.count=1", "-test.parallel=8", "-test.v")
 		again.Env = os.Environ()
 		for _, name := range detectors {
 			again.Env = append(again.Env, name+"=true")
@@ -52,38 +53,134 @@ func TestInformersOverReplicas(t *testing.T) {
 		}
 		return
 	}
-	w := newWorld()
-	service, config := newService(t, w)
-	service.start()
-	service.start()
+	klog.LogToStderr(false)
+	klog.SetOutput(io.Discard) // clients that lose their servers have much to say
+	random := slices.Clone(outages)
+	rand.Shuffle(len(random), func(i, j int) { random[i], random[j] = random[j], random[i] })
+	runs := []*run{newRun(t, random[:2]), newRun(t, random[2:])}
 	ctx, cancel := context.WithCancel(t.Context())
-	informers := map[string]judged{}
 	for _, watchList := range []bool{true, false} {
 		clientfeaturestesting.SetFeatureDuringTest(t, clientfeatures.WatchListClient, watchList)
-		for name, informer := range startInformers(t, ctx, config) {
-			informers[fmt.Sprintf("%s, WatchList: %t", name, watchList)] = informer
+		for _, r := range runs {
+			maps.Copy(r.informers, startInformers(t, ctx, r.config, fmt.Sprintf(" with WatchList %t", watchList)))
 		}
 	}
-	t.Cleanup(cancel)
-	random := rand.New(rand.NewPCG(3, 9))
-	for round := range 2 {
-		for range 3 {
-			churn(w, random, 200)
-			service.kill(random.IntN(2))
-			churn(w, random, 100)
-			service.start()
-		}
-		settle(t, ctx, service, informers)
-		t.Logf("round %d: all informers agree after %d changes by %d replicas", round, len(w.changes), service.epochs.Load())
+	t.Cleanup(cancel) // before what the informers need ends
+	for _, r := range runs {
+		t.Run(r.outages[0].name+", "+r.outages[1].name, func(t *testing.T) {
+			t.Parallel()
+			r.run(t)
+		})
 	}
 }
 
+// run is a service that has outages, and its clients.
+type run struct {
+	*service
+	config    *rest.Config
+	outages   []outage
+	informers map[string]judged
+	random    *rand.Rand
+}
+
+func newRun(t *testing.T, outages []outage) *run {
+	r := &run{outages: outages, informers: map[string]judged{}, random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))}
+	r.service, r.config = newService(t, newWorld())
+	r.start()
+	r.start()
+	return r
+}
+
+func (r *run) run(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	stop := make(chan struct{})
+	var reader sync.WaitGroup
+	reader.Go(func() { readPages(t, ctx, r.config, r.service, stop) })
+	defer func() {
+		if t.Failed() {
+			cancel() // a list may wait for ever
+		}
+		close(stop)
+		reader.Wait()
+		cancel()
+	}()
+	for _, outage := range r.outages {
+		began := time.Now()
+		r.churn(50)
+		outage.begin(r, t)
+		r.settle(t, nil)
+		t.Logf("%s: all agree again after %v", outage.name, time.Since(began))
+	}
+}
+
+// outage is something that takes clients from their replicas.
+type outage struct {
+	name  string
+	begin func(*run, *testing.T)
+}
+
+var outages = []outage{
+	{"the older dies", func(r *run, t *testing.T) { r.die(t, r.replicas()[:1]) }},
+	{"the newer dies", func(r *run, t *testing.T) { r.die(t, r.replicas()[1:]) }},
+	{"both die", func(r *run, t *testing.T) { r.die(t, r.replicas()) }},
+	{"all change places", (*run).changePlaces},
+}
+
+// die has others take the place of replicas. What changes meanwhile their clients
+// see only if they list again. Half of them go to each replica that there is
+// then.
+func (r *run) die(t *testing.T, dead []*replica) {
+	r.hold()
+	clients := map[string]*replica{}
+	ended := r.end(dead...)
+	for _, d := range dead {
+		r.kill(d)
+	}
+	r.churn(50)
+	for range dead {
+		r.start()
+	}
+	r.churn(50)
+	r.await(t, nil)
+	for _, names := range ended {
+		for i, name := range names { // of two in turn, one resumes its watch
+			clients[name] = r.replicas()[i/2%2]
+		}
+	}
+	r.release(clients)
+	r.churn(10)
+}
+
+// changePlaces has all clients go to the other replica, while one lags behind
+// what the clients of the other have seen.
+func (r *run) changePlaces(t *testing.T) {
+	alive := r.replicas()
+	lagging := alive[r.random.IntN(2)]
+	lagging.lag.Lock()
+	catchUp := sync.OnceFunc(lagging.lag.Unlock)
+	defer catchUp()
+	r.churn(50)
+	r.hold()
+	clients := map[string]*replica{}
+	ended := r.end(alive...)
+	r.churn(50)
+	r.await(t, lagging)
+	for i, from := range alive {
+		for _, name := range ended[from] {
+			clients[name] = alive[1-i]
+		}
+	}
+	r.release(clients)
+	r.settle(t, lagging)
+	catchUp()
+}
+
 // churn changes the world, as fast as a thousand times a second.
-func churn(w *world, random *rand.Rand, n int) {
+func (r *run) churn(n int) {
 	pace := time.NewTicker(time.Millisecond)
 	defer pace.Stop()
 	for range n {
-		w.step(random)
+		r.world.step(r.random)
 		<-pace.C
 	}
 }
@@ -95,19 +192,25 @@ type judged struct {
 }
 
 // startInformers returns informers that have synced.
-func startInformers(t *testing.T, ctx context.Context, config *rest.Config) map[string]judged {
-	typed := externalversions.NewSharedInformerFactory(versioned.NewForConfigOrDie(config), 0)
-	partial := metadatainformer.NewSharedInformerFactory(metadata.NewForConfigOrDie(config), 0)
-	untyped := dynamicinformer.NewDynamicSharedInformerFactory(dynamic.NewForConfigOrDie(config), 0)
+func startInformers(t *testing.T, ctx context.Context, config *rest.Config, suffix string) map[string]judged {
+	as := func(agent string) *rest.Config {
+		named := rest.CopyConfig(config)
+		named.UserAgent = agent + suffix
+		return named
+	}
+	typed := externalversions.NewSharedInformerFactory(versioned.NewForConfigOrDie(as("typed")), 0)
+	partial := metadatainformer.NewSharedInformerFactory(metadata.NewForConfigOrDie(as("metadata")), 0)
+	untyped := dynamicinformer.NewDynamicSharedInformerFactory(dynamic.NewForConfigOrDie(as("dynamic")), 0)
 	gvr := inventoryv1alpha1.SchemeGroupVersion.WithResource("inventoryrows")
-	rows, clusterRows := contents(rows{inventory.Namespaced}, false), contents(rows{inventory.Cluster}, false)
+	rowsKind, clusterRows := rows{inventory.Namespaced}, contents(rows{inventory.Cluster}, false)
+	rows := contents(rowsKind, false)
 	group := typed.Inventory().V1alpha1()
 	informers := map[string]judged{
-		"rows":         {group.InventoryRows().Informer(), rows},
-		"cluster rows": {group.ClusterInventoryRows().Informer(), clusterRows},
-		"inventories":  {group.Inventories().Informer(), contents(heads{inventory.Namespaced}, false)},
-		"metadata":     {partial.ForResource(gvr).Informer(), metadataOf},
-		"dynamic":      {untyped.ForResource(gvr).Informer(), rows},
+		clientName("typed"+suffix, "inventoryrows"):        {group.InventoryRows().Informer(), rows},
+		clientName("typed"+suffix, "clusterinventoryrows"): {group.ClusterInventoryRows().Informer(), clusterRows},
+		clientName("typed"+suffix, "inventories"):          {group.Inventories().Informer(), contents(heads{inventory.Namespaced}, false)},
+		clientName("metadata"+suffix, "inventoryrows"):     {partial.ForResource(gvr).Informer(), contents(rowsKind, true)},
+		clientName("dynamic"+suffix, "inventoryrows"):      {untyped.ForResource(gvr).Informer(), rows},
 	}
 	typed.Start(ctx.Done())
 	partial.Start(ctx.Done())
@@ -125,77 +228,48 @@ func startInformers(t *testing.T, ctx context.Context, config *rest.Config) map[
 	return informers
 }
 
-func metadataOf(state *inventory.State) map[string]string {
-	return contents(rows{inventory.Namespaced}, true)(state)
+// poll waits until a condition holds, and reports whether it does.
+func poll(t *testing.T, done func() bool) bool {
+	return wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, 2*time.Minute, true, func(context.Context) (bool, error) { return done(), nil }) == nil
 }
 
-// contents returns a function that returns what is in a state.
-func contents[T object](k kind[T], metadata bool) func(*inventory.State) map[string]string {
-	return func(state *inventory.State) map[string]string {
-		objects := map[string]string{}
-		for o := range k.scan(state, place{}, "") {
-			typed := o.typed()
-			if metadata {
-				typed = &metav1.PartialObjectMetadata{ObjectMeta: o.meta()}
-			}
-			objects[o.key()] = content(typed)
-		}
-		return objects
-	}
-}
-
-// content returns what replicas agree on.
-func content(o runtime.Object) string {
-	m, err := meta.Accessor(o)
-	if err != nil {
-		panic(err)
-	}
-	parts := []any{m.GetUID(), m.GetLabels()}
-	switch o := o.(type) {
-	case *inventoryv1alpha1.InventoryRow:
-		parts = append(parts, o.Attributes)
-	case *inventoryv1alpha1.ClusterInventoryRow:
-		parts = append(parts, o.Attributes)
-	case *unstructured.Unstructured:
-		parts = append(parts, o.Object["attributes"])
-	case *inventoryv1alpha1.Inventory:
-		parts = append(parts, o.Status.ContentHash, o.Status.Rows)
-	}
-	text, err := json.Marshal(parts)
-	if err != nil {
-		panic(err)
-	}
-	return string(text)
-}
-
-// settle waits until the replicas have all changes, and each informer has what
-// they have.
-func settle(t *testing.T, ctx context.Context, s *service, informers map[string]judged) {
+// await waits until the replicas have all changes, but for one that lags.
+func (r *run) await(t *testing.T, lagging *replica) {
 	t.Helper()
-	all, _ := s.world.next(0)
-	poll := func(done func() bool) bool {
-		return wait.PollUntilContextTimeout(ctx, 20*time.Millisecond, 2*time.Minute, true, func(context.Context) (bool, error) { return done(), nil }) == nil
-	}
-	for _, r := range s.replicas() {
-		if !poll(func() bool { return r.fed.Load() == int64(len(all)) }) {
-			t.Fatalf("replica %d has %d of %d changes", r.epoch, r.fed.Load(), len(all))
+	all, _ := r.world.next(0)
+	for _, alive := range r.replicas() {
+		if alive != lagging && !poll(t, func() bool { return alive.fed.Load() == int64(len(all)) }) {
+			t.Fatalf("replica %d has %d of %d changes", alive.epoch, alive.fed.Load(), len(all))
 		}
 	}
-	for name, informer := range informers {
-		want := informer.want(s.replicas()[0].store.State())
-		if other := informer.want(s.replicas()[1].store.State()); !maps.Equal(want, other) || len(want) == 0 {
-			t.Fatalf("%s: the replicas differ:\n%s", name, cmp.Diff(want, other))
+}
+
+// settle waits until each informer has what its replica has, and has it from
+// there. All replicas have the same, but for one that lags.
+func (r *run) settle(t *testing.T, lagging *replica) {
+	t.Helper()
+	r.await(t, lagging)
+	for name, informer := range r.informers {
+		at := r.of(name)
+		want := informer.want(at.store.State())
+		for _, other := range r.replicas() {
+			if diff := cmp.Diff(want, informer.want(other.store.State())); lagging == nil && diff != "" {
+				t.Fatalf("%s: the replicas differ:\n%s", name, diff)
+			}
 		}
 		var got map[string]string
-		if !poll(func() bool {
+		var from uint32
+		if !poll(t, func() bool {
 			got = map[string]string{}
 			for _, o := range informer.GetStore().List() {
 				m := o.(metav1.Object)
 				got[objectKey(m.GetNamespace(), m.GetName())] = content(o.(runtime.Object))
 			}
-			return maps.Equal(want, got)
+			version, err := strconv.ParseUint(informer.LastSyncResourceVersion(), 10, 64)
+			from = epochOf(version)
+			return err == nil && from == at.epoch && maps.Equal(want, got)
 		}) {
-			t.Fatalf("%s: (-want +got)\n%s", name, cmp.Diff(want, got))
+			t.Fatalf("%s: has a version of replica %d and should have one of %d, with (-want +got)\n%.2000s", name, from, at.epoch, cmp.Diff(want, got))
 		}
 	}
 }

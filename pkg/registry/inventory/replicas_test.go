@@ -2,11 +2,12 @@ package inventory
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"path"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -18,71 +19,6 @@ import (
 	"kollect.io/kollect/pkg/inventory"
 )
 
-// world is what replicas collect: inventories, of which one comes and goes, and
-// their rows.
-type world struct {
-	mu      sync.Mutex // guards what follows
-	rows    map[string]*inventory.Row
-	absent  bool // the last inventory
-	changes []func(*inventory.Tx)
-	more    chan struct{} // closed when there are more changes
-}
-
-var worldRefs = []inventory.Ref{apps, {Namespace: "team-a", Name: "apps.x"}, platform, {Namespace: "team-b", Name: "apps"}}
-
-func newWorld() *world {
-	w := &world{rows: map[string]*inventory.Row{}, more: make(chan struct{})}
-	for i := range 400 {
-		row := worldRow(i, "0")
-		w.rows[row.Target().String()+row.UID()] = row
-	}
-	return w
-}
-
-func worldRow(i int, value string) *inventory.Row {
-	return inventory.NewRow(inventory.RowContent{
-		Resource: deployments, Target: targetOf(worldRefs[i%len(worldRefs)]), Namespace: "source", Name: fmt.Sprintf("app-%d", i),
-		UID: fmt.Sprintf("uid-%d", i), Created: created, Labels: map[string]string{"value": value}, Attributes: fmt.Appendf(nil, `{"image":%q}`, value),
-	})
-}
-
-func setWorldInventory(tx *inventory.Tx, ref inventory.Ref) {
-	tx.SetTarget(*targetOf(ref), columns[:1])
-	tx.SetInventory(inventory.Inventory{Ref: ref, UID: ref.String(), Cluster: "demo", Targets: []inventory.TargetRef{*targetOf(ref)}})
-}
-
-// step changes the world.
-func (w *world) step(random *rand.Rand) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	row := worldRow(random.IntN(500), strconv.Itoa(random.IntN(1000)))
-	change, last := func(tx *inventory.Tx) { tx.Put(row, "") }, worldRefs[len(worldRefs)-1]
-	switch name, n := row.Target().String()+row.UID(), random.IntN(100); {
-	case n == 0 && w.absent:
-		change = func(tx *inventory.Tx) { setWorldInventory(tx, last) }
-		w.absent = false
-	case n == 0:
-		change = func(tx *inventory.Tx) { tx.RemoveInventory(last) }
-		w.absent = true
-	case n < 30:
-		change = func(tx *inventory.Tx) { tx.Remove(row) }
-		delete(w.rows, name)
-	default:
-		w.rows[name] = row
-	}
-	w.changes = append(w.changes, change)
-	close(w.more)
-	w.more = make(chan struct{})
-}
-
-// next returns the changes after the first n, and a channel that is closed when
-// there are more.
-func (w *world) next(n int) ([]func(*inventory.Tx), <-chan struct{}) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.changes[n:], w.more
-}
-
 // replica is a server with a store of its own.
 type replica struct {
 	epoch   uint32
@@ -91,6 +27,7 @@ type replica struct {
 	killed  context.Context
 	kill    context.CancelFunc
 	fed     atomic.Int64 // changes of the world
+	lag     sync.Mutex   // whoever holds it has the replica fall behind
 }
 
 // feed lists the world in several steps and then follows it.
@@ -110,7 +47,9 @@ func (r *replica) feed(w *world) {
 		r.fed.Store(int64(n))
 		changes, more := w.next(n)
 		for _, change := range changes {
+			r.lag.Lock()
 			r.store.Update(change)
+			r.lag.Unlock()
 		}
 		if n += len(changes); len(changes) > 0 {
 			continue
@@ -123,8 +62,15 @@ func (r *replica) feed(w *world) {
 	}
 }
 
-// service is an address behind which replicas come and go. A request goes to any
-// of them.
+// stay is a client's at a replica. Its watches end with it.
+type stay struct {
+	at     *replica
+	broken bool          // how they end: else in good order, so that the client resumes them
+	over   chan struct{} // closed when broken is set
+}
+
+// service is an address behind which replicas come and go. A client keeps to its
+// replica until it is taken away; one that reads pages goes to any.
 type service struct {
 	t      *testing.T
 	world  *world
@@ -132,18 +78,23 @@ type service struct {
 	feeds  sync.WaitGroup
 
 	mu    sync.Mutex // guards what follows
-	alive []*replica
+	alive []*replica // the oldest first
 	all   map[uint32]*replica
+	stays map[string]*stay // by client
+	pages *replica         // who gave out the last page
+	held  chan struct{}    // closed when requests go on that wait; nil: none waits
 }
 
 func newService(t *testing.T, w *world) (*service, *rest.Config) {
-	s := &service{t: t, world: w, all: map[uint32]*replica{}}
+	s := &service{t: t, world: w, all: map[uint32]*replica{}, stays: map[string]*stay{}}
 	server := httptest.NewUnstartedServer(s)
 	server.EnableHTTP2 = true
 	server.StartTLS()
 	t.Cleanup(func() {
-		for len(s.replicas()) > 0 {
-			s.kill(0)
+		s.hold()
+		s.end(s.replicas()...)
+		for _, r := range s.replicas() {
+			s.kill(r)
 		}
 		s.feeds.Wait()
 		server.CloseClientConnections()
@@ -158,6 +109,13 @@ func (s *service) replicas() []*replica {
 	return s.alive
 }
 
+// replica returns the one of an epoch, dead or alive.
+func (s *service) replica(epoch uint32) *replica {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.all[epoch]
+}
+
 func (s *service) start() {
 	r := &replica{epoch: s.epochs.Add(1)}
 	r.store = inventory.NewStore(inventory.Options{Epoch: r.epoch, NewestEpoch: s.epochs.Load})
@@ -170,43 +128,124 @@ func (s *service) start() {
 	s.all[r.epoch] = r
 }
 
-func (s *service) kill(i int) {
+func (s *service) kill(r *replica) {
 	s.mu.Lock()
-	r := s.alive[i]
-	s.alive = append(s.alive[:i:i], s.alive[i+1:]...)
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	s.alive = slices.DeleteFunc(slices.Clone(s.alive), func(other *replica) bool { return other == r })
 	r.kill()
 }
 
-// route returns the replica that answers a request, or nil. The detector of
-// client-go asks for the state that it compares until it gets it: it gets it of
-// the replica that had it, even if that is dead.
-func (s *service) route(r *http.Request) *replica {
+// hold has requests wait until they are let go.
+func (s *service) hold() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if q := r.URL.Query(); q.Get("resourceVersionMatch") == string(metav1.ResourceVersionMatchExact) {
-		version, _ := strconv.ParseUint(q.Get("resourceVersion"), 10, 64)
-		return s.all[uint32(version>>39)]
-	}
-	if len(s.alive) == 0 {
-		return nil
-	}
-	return s.alive[rand.IntN(len(s.alive))]
+	s.held = make(chan struct{})
 }
 
-// ServeHTTP breaks the connection when the replica is killed.
+// end takes clients from the replicas, of each every other by breaking its
+// watches, and returns them by where they were. Requests are held.
+func (s *service) end(from ...*replica) map[*replica][]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clients := map[*replica][]string{}
+	for client, stay := range s.stays {
+		if slices.Contains(from, stay.at) {
+			stay.broken = len(clients[stay.at])%2 == 1
+			clients[stay.at] = append(clients[stay.at], client)
+			close(stay.over)
+			delete(s.stays, client)
+		}
+	}
+	return clients
+}
+
+// release lets requests go to the replicas that clients are to be at.
+func (s *service) release(clients map[string]*replica) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for client, r := range clients {
+		s.stays[client] = &stay{at: r, over: make(chan struct{})}
+	}
+	close(s.held)
+	s.held = nil
+}
+
+// of returns where a client is.
+func (s *service) of(client string) *replica {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stays[client].at
+}
+
+const readerOfPages = "pages"
+
+// route returns the replica that answers a request, and the stay of the client
+// there if it has one. The detector of client-go asks for the state that it
+// compares until it gets it: it gets it of the replica that had it, even if that
+// is dead.
+func (s *service) route(r *http.Request) (*replica, *stay) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.held != nil {
+		held := s.held
+		s.mu.Unlock()
+		select {
+		case <-held:
+		case <-r.Context().Done():
+		}
+		s.mu.Lock()
+		if r.Context().Err() != nil {
+			panic(http.ErrAbortHandler)
+		}
+	}
+	if q := r.URL.Query(); q.Get("resourceVersionMatch") == string(metav1.ResourceVersionMatchExact) {
+		version, _ := strconv.ParseUint(q.Get("resourceVersion"), 10, 64)
+		return s.all[epochOf(version)], nil
+	}
+	if r.UserAgent() == readerOfPages {
+		if !slices.Contains(s.alive, s.pages) || rand.IntN(4) == 0 {
+			s.pages = s.alive[rand.IntN(len(s.alive))]
+		}
+		return s.pages, nil
+	}
+	client := clientName(r.UserAgent(), path.Base(r.URL.Path))
+	if s.stays[client] == nil {
+		s.stays[client] = &stay{at: s.alive[len(s.stays)%len(s.alive)], over: make(chan struct{})}
+	}
+	return s.stays[client].at, s.stays[client]
+}
+
+// clientName tells the informers of an agent apart by their resources.
+func clientName(agent, resource string) string { return agent + " of " + resource }
+
+func epochOf(version uint64) uint32 { return uint32(version >> 39) }
+
+// ServeHTTP ends watches with the stay of the client.
 func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	to := s.route(r)
-	if to == nil {
-		panic(http.ErrAbortHandler)
+	to, stay := s.route(r)
+	if stay == nil || !r.URL.Query().Has("watch") {
+		to.handler.ServeHTTP(w, r)
+		return
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	if r.URL.Query().Has("watch") {
-		defer context.AfterFunc(to.killed, cancel)()
-	}
+	served := make(chan struct{})
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		select {
+		case <-stay.over:
+			cancel()
+		case <-served:
+		}
+	})
 	to.handler.ServeHTTP(w, r.WithContext(ctx))
-	if ctx.Err() != nil {
-		panic(http.ErrAbortHandler)
+	close(served)
+	watching.Wait()
+	select {
+	case <-stay.over:
+		if stay.broken {
+			panic(http.ErrAbortHandler)
+		}
+	default:
 	}
 }
