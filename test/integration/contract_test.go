@@ -174,7 +174,8 @@ func (s *served) writes(t *testing.T) {
 	t.Setenv("KUBE_EDITOR", "sh "+editor)
 	object := s.cp.MustKubectl(t, "get", "inv", "apps", "-n", "team-a", "-o", "yaml")
 	manifest := s.write("inventory.yaml", []byte(regexp.MustCompile("(?m)^  (uid|resourceVersion):.*\n").ReplaceAllString(object, "")))
-	for _, args := range []string{"create -f " + manifest, "apply -f " + manifest, "apply --server-side -f " + manifest, "replace -f " + manifest, "delete inv apps -n team-a", "delete inv --all -n team-a",
+	short := s.write("short.yaml", []byte("apiVersion: inventory.kollect.io/v1alpha1\nkind: Inventory\nmetadata: {name: short, namespace: team-a}\n"))
+	for _, args := range []string{"create -f " + short, "create -f " + manifest, "apply -f " + manifest, "apply --server-side -f " + manifest, "replace -f " + manifest, "delete inv apps -n team-a", "delete inv --all -n team-a",
 		"label inv apps -n team-a a=b", "annotate inv apps -n team-a a=b", "patch inv apps -n team-a --type=merge -p {\"a\":1}", "edit inv apps -n team-a",
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -3012,7 +3012,6 @@ func schema_pkg_apis_inventory_v1alpha1_ClusterInventory(ref common.ReferenceCal
 						},
 					},
 				},
-				Required: []string{"status"},
 			},
 		},
 		Dependencies: []string{
@@ -3270,7 +3269,6 @@ func schema_pkg_apis_inventory_v1alpha1_Inventory(ref common.ReferenceCallback) 
 						},
 					},
 				},
-				Required: []string{"status"},
 			},
 		},
 		Dependencies: []string{

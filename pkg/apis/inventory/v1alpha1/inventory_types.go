@@ -110,7 +110,8 @@ type Inventory struct {
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	// Status is the head.
-	Status InventoryStatus `json:"status"`
+	// +optional
+	Status InventoryStatus `json:"status,omitempty"`
 }
 
 // InventoryList is a list of inventories.
@@ -135,7 +136,8 @@ type ClusterInventory struct {
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	// Status is the head.
-	Status InventoryStatus `json:"status"`
+	// +optional
+	Status InventoryStatus `json:"status,omitempty"`
 }
 
 // ClusterInventoryList is a list of cluster inventories.
