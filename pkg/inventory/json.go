@@ -8,19 +8,51 @@ import (
 // AppendJSONString appends s as encoding/json writes a string, HTML escapes
 // included, so that equal strings have equal bytes wherever they are encoded.
 func AppendJSONString(buf []byte, s string) []byte {
-	for i := range len(s) {
-		if c := s[i]; c < 0x20 || c >= 0x7f || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
-			quoted, err := json.Marshal(s)
-			if err != nil { // a string always encodes
-				panic(err)
-			}
-			return append(buf, quoted...)
+	if !plain(s) {
+		quoted, err := json.Marshal(s)
+		if err != nil { // a string always encodes
+			panic(err)
+		}
+		return append(buf, quoted...)
+	}
+	return append(append(append(buf, '"'), s...), '"')
+}
+
+// plain reports whether a string needs no escapes in JSON.
+func plain(s string) bool {
+	if len(s) < 8 {
+		word := ones * 'x'
+		for i := range len(s) {
+			word = word<<8 | uint64(s[i])
+		}
+		return !odd(word)
+	}
+	for ; len(s) > 8; s = s[min(8, len(s)-8):] {
+		if odd(word(s)) {
+			return false
 		}
 	}
-	buf = append(buf, '"')
-	buf = append(buf, s...)
-	return append(buf, '"')
+	return !odd(word(s))
 }
+
+// word returns the first eight bytes of a string.
+func word(s string) uint64 {
+	_ = s[7]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+}
+
+// odd reports whether any of eight bytes needs an escape, or is not ASCII: by a
+// bit that is left, or borrowed, at the top of the byte.
+func odd(word uint64) bool {
+	const tops = ones << 7
+	found := word | (word + ones) | (word - ones*0x20) |
+		(word ^ ones*'"' - ones) | (word ^ ones*'\\' - ones) |
+		(word ^ ones*'<' - ones) | (word ^ ones*'>' - ones) | (word ^ ones*'&' - ones)
+	return found&tops != 0
+}
+
+const ones uint64 = 0x0101010101010101
 
 // Member returns the value of the named member of object, a JSON object
 // without insignificant space such as Row.Attributes, in its encoded form.

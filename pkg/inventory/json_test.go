@@ -3,6 +3,7 @@ package inventory
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 	"unicode/utf8"
 )
@@ -15,6 +16,15 @@ var hostileStrings = []string{
 func TestAppendJSONString(t *testing.T) {
 	for _, s := range hostileStrings {
 		checkJSONString(t, s)
+	}
+	// Every byte at every place of a string that is looked at by the word.
+	for c := range 256 {
+		for length := 1; length < 20; length++ {
+			for at := range length {
+				s := strings.Repeat("x", at) + string([]byte{byte(c)}) + strings.Repeat("y", length-at-1)
+				checkJSONString(t, s)
+			}
+		}
 	}
 }
 
