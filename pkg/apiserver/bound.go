@@ -27,7 +27,8 @@ const (
 )
 
 // builtAnswers bounds the memory of answers that the API server builds as a
-// whole: tables, metadata alone, YAML, indented JSON and diffs. All others are
+// whole: metadata alone, YAML, indented JSON, diffs, and tables but for those
+// that are streamed, whose requests look like those for JSON. All others are
 // streamed in little memory, and pass.
 type builtAnswers struct {
 	handler http.Handler

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apiserver/pkg/endpoints/request"
 
 	"kollect.io/kollect/pkg/inventory"
+	inventoryregistry "kollect.io/kollect/pkg/registry/inventory"
 )
 
 const asTable = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
@@ -130,4 +131,31 @@ func TestBuiltAnswersWaitForTheirTurn(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestTablesAreStreamed(t *testing.T) {
+	store := inventory.NewStore(inventory.Options{Epoch: 1})
+	addRows(store, inventory.Ref{Name: "platform"}, 500)
+	asked := 0
+	b := newBuilt(t, store, func(http.ResponseWriter, *http.Request) { asked++ })
+	b.rows.TryAcquire(b.limit) // nothing more may be built
+	b.wait = time.Nanosecond
+	scheme, err := newScheme()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := inventoryregistry.WithTables(b, inventoryregistry.NewSerializer(scheme))
+	for accept, want := range map[string]int{
+		asTable: http.StatusOK,
+		"application/yaml;as=Table;v=v1;g=meta.k8s.io": http.StatusTooManyRequests,
+	} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, askFor(t, t.Context(), "clusterinventoryrows", accept))
+		if w.Code != want {
+			t.Errorf("%s: got %d %s, want %d", accept, w.Code, w.Body, want)
+		}
+	}
+	if asked != 1 {
+		t.Errorf("%d requests were answered", asked)
+	}
 }

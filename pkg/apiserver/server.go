@@ -111,12 +111,12 @@ type Server struct {
 // New returns a server of what is in the store. What runs beside it is added to
 // Generic as post-start hooks, before Run.
 func (c CompletedConfig) New(store *inventory.Store) (*Server, error) {
-	c.limitLoad(store)
+	serializer := inventoryregistry.NewSerializer(c.scheme)
+	c.limitLoad(store, serializer)
 	generic, err := c.generic.New(Name, genericapiserver.NewEmptyDelegate())
 	if err != nil {
 		return nil, fmt.Errorf("create server: %w", err)
 	}
-	serializer := inventoryregistry.NewSerializer(c.scheme)
 	group := genericapiserver.NewDefaultAPIGroupInfo(inventoryv1alpha1.GroupName, c.scheme, runtime.NewParameterCodec(c.scheme), c.codecs)
 	group.NegotiatedSerializer = serializer
 	group.VersionedResourcesStorageMap[inventoryv1alpha1.SchemeGroupVersion.Version] = inventoryregistry.New(store, serializer, c.reviewer)
@@ -130,14 +130,16 @@ func (c CompletedConfig) New(store *inventory.Store) (*Server, error) {
 }
 
 // limitLoad has requests cost what they read of the store, and bounds those that
-// take memory for all of it.
-func (c CompletedConfig) limitLoad(store *inventory.Store) {
+// take memory for all of it. Tables do not, since the serializer's lists stream
+// them.
+func (c CompletedConfig) limitLoad(store *inventory.Store, serializer runtime.NegotiatedSerializer) {
 	if c.generic.FlowControl != nil {
 		c.generic.FlowControl = honestCosts{c.generic.FlowControl, store}
 	}
 	build := c.generic.BuildHandlerChainFunc
 	c.generic.BuildHandlerChainFunc = func(handler http.Handler, config *genericapiserver.Config) http.Handler {
-		return build(withBuiltAnswers(handler, store, c.codecs), config)
+		bounded := withBuiltAnswers(handler, store, c.codecs)
+		return build(inventoryregistry.WithTables(bounded, serializer), config)
 	}
 }
 

@@ -32,10 +32,6 @@ func (r accessibleRow) object() inventoryv1alpha1.AccessibleRow {
 	return inventoryv1alpha1.AccessibleRow{ObjectMeta: r.meta(), InventoryNamespace: r.inventory.Namespace, RowContent: r.content()}
 }
 
-func (r accessibleRow) appendJSON(buf []byte, typeMeta string) []byte {
-	return r.appendAs(buf, typeMeta, r.Row.Namespace(), r.inventory.Namespace)
-}
-
 // accessibleRows are the rows of all inventories whose source objects one caller
 // may list, in the namespaces of the sources. Nothing else is looked at: neither
 // the objects nor the time that it takes to find them tell of other rows.
@@ -138,12 +134,5 @@ func (k accessibleRows) columns(*shape) []metav1.TableColumnDefinition {
 		{Name: "Attributes", Type: "string", Priority: 1, Description: "The extracted values as JSON."},
 		{Name: "UID", Type: "string", Priority: 1, Description: "UID of the source object."},
 		{Name: "Cluster", Type: "string", Priority: 1, Description: "Cluster of the source object."},
-	}
-}
-
-func (k accessibleRows) cells(r accessibleRow, _ *shape) []any {
-	return []any{
-		r.name(), r.Row.Resource().Kind, r.Row.Name(), r.inventory.Ref.String(), r.Row.Target().String(),
-		ageCell(r.Row.Created()), r.Row.Attributes(), r.Row.UID(), r.inventory.Cluster,
 	}
 }

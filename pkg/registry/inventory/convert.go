@@ -3,6 +3,7 @@ package inventory
 import (
 	"encoding/hex"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -68,13 +69,19 @@ func decodeLabels(text string) (set map[string]string) {
 func appendUID(buf []byte, key inventory.Key) []byte {
 	key[6] = key[6]&0x0f | 0x80
 	key[8] = key[8]&0x3f | 0x80
-	for i, part := range [...][]byte{key[:4], key[4:6], key[6:8], key[8:10], key[10:]} {
-		if i > 0 {
-			buf = append(buf, '-')
-		}
-		buf = hex.AppendEncode(buf, part)
-	}
-	return buf
+	const length = 36
+	buf = slices.Grow(buf, length)
+	text := buf[len(buf) : len(buf)+length]
+	hex.Encode(text, key[:4])
+	text[8] = '-'
+	hex.Encode(text[9:], key[4:6])
+	text[13] = '-'
+	hex.Encode(text[14:], key[6:8])
+	text[18] = '-'
+	hex.Encode(text[19:], key[8:10])
+	text[23] = '-'
+	hex.Encode(text[24:], key[10:])
+	return buf[:len(buf)+length]
 }
 
 func (r row) typed() runtime.Object {

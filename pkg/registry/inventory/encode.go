@@ -1,10 +1,7 @@
 package inventory
 
 import (
-	"encoding/json"
 	"io"
-	"strconv"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -12,11 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 
 	inventoryv1alpha1 "kollect.io/kollect/pkg/apis/inventory/v1alpha1"
-	"kollect.io/kollect/pkg/inventory"
 )
-
-// bufferSize is how much of a list is written at a time.
-const bufferSize = 64 << 10
 
 // NewSerializer returns the serializer of the served kinds, which have no other
 // forms than JSON and YAML.
@@ -36,7 +29,7 @@ func (s textSerializer) SupportedMediaTypes() []runtime.SerializerInfo {
 	return text
 }
 
-// jsonIdentifier identifies the encoder whose output appendJSON makes.
+// jsonIdentifier identifies the encoder whose output appenders make.
 func jsonIdentifier(s runtime.NegotiatedSerializer) runtime.Identifier {
 	info, ok := runtime.SerializerInfoForMediaType(s.SupportedMediaTypes(), runtime.ContentTypeJSON)
 	if !ok {
@@ -71,7 +64,7 @@ func (s *store[T]) item(object T) *item[T] { return &item[T]{of: s, object: obje
 func (i *item[T]) CacheEncode(id runtime.Identifier, encode func(runtime.Object, io.Writer) error, w io.Writer) error {
 	switch {
 	case id == i.of.json:
-		buf := i.object.appendJSON(nil, i.of.kind.names().typeMeta(""))
+		buf := i.of.kind.appender().object(nil, i.object, i.of.kind.names().typeMeta(""))
 		_, err := w.Write(append(buf, '\n'))
 		return err
 	case i.outer > 0:
@@ -93,111 +86,4 @@ func (i *item[T]) DeepCopyObject() runtime.Object { return i }
 func (i *item[T]) GetObjectMeta() metav1.Object {
 	meta := i.object.meta()
 	return &meta
-}
-
-// writeJSON writes what encoding/json makes of the typed list.
-func (l *list[T]) writeJSON(w io.Writer) error {
-	meta, err := json.Marshal(l.ListMeta)
-	if err != nil {
-		return err
-	}
-	// By a first write of 4 bytes or less the response writer sees that more
-	// comes, and that compression may pay.
-	if _, err := io.WriteString(w, "{"); err != nil {
-		return err
-	}
-	buf := make([]byte, 0, bufferSize+bufferSize/8)
-	buf = append(buf, l.of.kind.names().typeMeta("List")...)
-	buf = append(append(append(buf, `"metadata":`...), meta...), `,"items":[`...)
-	first := true
-	for object := range l.objects {
-		if !first {
-			buf = append(buf, ',')
-		}
-		first = false
-		if buf = object.appendJSON(buf, ""); len(buf) < bufferSize {
-			continue
-		}
-		if _, err := w.Write(buf); err != nil {
-			return err
-		}
-		buf = buf[:0]
-	}
-	_, err = w.Write(append(buf, "]}\n"...))
-	return err
-}
-
-func (r row) appendJSON(buf []byte, typeMeta string) []byte {
-	return r.appendAs(buf, typeMeta, r.inventory.Namespace, "")
-}
-
-// appendAs is appendJSON for an object in a namespace, which says, if that is not
-// empty, which the inventory's is.
-func (r row) appendAs(buf []byte, typeMeta, namespace, origin string) []byte {
-	def, content := r.inventory, r.Row
-	buf = append(append(append(buf, '{'), typeMeta...), `"metadata":{"name":`...)
-	buf = appendRowName(buf, def.Name, r.Key)
-	if namespace != "" {
-		buf = inventory.AppendJSONString(append(buf, `,"namespace":`...), namespace)
-	}
-	buf = append(appendUID(append(buf, `,"uid":"`...), r.Key), `","resourceVersion":"`...)
-	buf = append(strconv.AppendUint(buf, r.Version, 10), '"')
-	createdAt := len(buf)
-	buf = appendTime(buf, `,"creationTimestamp":"`, content.Created())
-	createdEnd := len(buf)
-	if labels := content.Labels(); labels != "{}" {
-		buf = append(append(buf, `,"labels":`...), labels...)
-	}
-	buf = append(buf, '}')
-	if origin != "" {
-		buf = inventory.AppendJSONString(append(buf, `,"inventoryNamespace":`...), origin)
-	}
-	buf = inventory.AppendJSONString(append(buf, `,"inventory":`...), def.Name)
-	buf = inventory.AppendJSONString(append(buf, `,"cluster":`...), def.Cluster)
-	buf = append(buf, `,"target":{`...)
-	target := content.Target()
-	if target.Namespace != "" {
-		buf = append(inventory.AppendJSONString(append(buf, `"namespace":`...), target.Namespace), ',')
-	}
-	buf = inventory.AppendJSONString(append(buf, `"name":`...), target.Name)
-	resource := content.Resource()
-	buf = inventory.AppendJSONString(append(buf, `},"source":{"group":`...), resource.Group)
-	buf = inventory.AppendJSONString(append(buf, `,"version":`...), resource.Version)
-	buf = inventory.AppendJSONString(append(buf, `,"resource":`...), resource.Resource)
-	buf = inventory.AppendJSONString(append(buf, `,"kind":`...), resource.Kind)
-	if namespace := content.Namespace(); namespace != "" {
-		buf = inventory.AppendJSONString(append(buf, `,"namespace":`...), namespace)
-	}
-	buf = inventory.AppendJSONString(append(buf, `,"name":`...), content.Name())
-	buf = inventory.AppendJSONString(append(buf, `,"uid":`...), content.UID())
-	buf = append(append(buf, buf[createdAt:createdEnd]...), '}')
-	if attributes := content.Attributes(); attributes != "{}" {
-		buf = append(append(buf, `,"attributes":`...), attributes...)
-	}
-	return append(buf, '}')
-}
-
-// appendRowName appends a row's name as JSON. Names of inventories need no
-// escapes.
-func appendRowName(buf []byte, name string, key inventory.Key) []byte {
-	buf = append(append(append(buf, '"'), name...), '.')
-	buf, _ = key.AppendText(buf)
-	return append(buf, '"')
-}
-
-// appendTime appends a member and the quotation mark at its end, if it has a
-// value.
-func appendTime(buf []byte, member string, t time.Time) []byte {
-	if t.IsZero() {
-		return buf
-	}
-	return append(t.AppendFormat(append(buf, member...), time.RFC3339), '"')
-}
-
-func (h head) appendJSON(buf []byte, typeMeta string) []byte {
-	encoded, err := json.Marshal(h.typed())
-	if err != nil { // the type has nothing that fails to encode
-		panic(err)
-	}
-	return append(append(append(buf, '{'), typeMeta...), encoded[1:]...)
 }

@@ -44,7 +44,10 @@ func (s *store[T]) listOf(ctx context.Context, state *inventory.State, selected 
 	if err := s.kind.check(state, selected, place); err != nil {
 		return nil, err
 	}
-	result := &list[T]{of: s, shape: s.kind.shape(state, place), warning: s.kind.staleness(state, place)}
+	result := &list[T]{of: s, shape: s.kind.shape(state, place), table: tableOf(ctx), warning: s.kind.staleness(state, place)}
+	if result.table != nil {
+		result.warn(ctx)
+	}
 	result.ResourceVersion = strconv.FormatUint(state.Version, 10)
 	scan := s.kind.scan(state, place, page.from)
 	limit := page.options.Predicate.Limit
@@ -113,7 +116,8 @@ type list[T object] struct {
 	of      *store[T]
 	objects iter.Seq[T]
 	shape   *shape
-	warning string // for those who look at a table
+	table   *metav1.TableOptions // of the table that is wanted; nil: the API list
+	warning string               // for those who look at a table
 }
 
 var (

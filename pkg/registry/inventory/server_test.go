@@ -51,6 +51,13 @@ func serveWith(t testing.TB, s *inventory.Store, may authorizer.UnconditionalAut
 // handler returns a server of the store.
 func handler(t testing.TB, s *inventory.Store, may authorizer.UnconditionalAuthorizer) http.Handler {
 	t.Helper()
+	return handlerWith(t, s, may, WithTables)
+}
+
+// handlerWith is handler with another that handles requests just before the API
+// server's own do.
+func handlerWith(t testing.TB, s *inventory.Store, may authorizer.UnconditionalAuthorizer, before func(http.Handler, runtime.NegotiatedSerializer) http.Handler) http.Handler {
+	t.Helper()
 	scheme := newScheme(t)
 	v1 := schema.GroupVersion{Version: "v1"}
 	metav1.AddToGroupVersion(scheme, v1)
@@ -64,6 +71,10 @@ func handler(t testing.TB, s *inventory.Store, may authorizer.UnconditionalAutho
 		return &authenticator.Response{User: &user.DefaultInfo{Name: name}}, true, nil
 	})
 	config.LoopbackClientConfig = &rest.Config{}
+	text := NewSerializer(scheme)
+	config.BuildHandlerChainFunc = func(handler http.Handler, c *genericapiserver.Config) http.Handler {
+		return genericapiserver.DefaultBuildHandlerChain(before(handler, text), c)
+	}
 	namer := openapi.NewDefinitionNamer(scheme)
 	config.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(generatedopenapi.GetOpenAPIDefinitions, namer)
 	config.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(generatedopenapi.GetOpenAPIDefinitions, namer)
@@ -72,8 +83,8 @@ func handler(t testing.TB, s *inventory.Store, may authorizer.UnconditionalAutho
 		t.Fatal(err)
 	}
 	group := genericapiserver.NewDefaultAPIGroupInfo(inventoryv1alpha1.GroupName, scheme, runtime.NewParameterCodec(scheme), codecs)
-	group.NegotiatedSerializer = NewSerializer(scheme)
-	group.VersionedResourcesStorageMap["v1alpha1"] = New(s, group.NegotiatedSerializer, may)
+	group.NegotiatedSerializer = text
+	group.VersionedResourcesStorageMap["v1alpha1"] = New(s, text, may)
 	if err := server.InstallAPIGroup(&group); err != nil {
 		t.Fatal(err)
 	}

@@ -77,9 +77,6 @@ type object interface {
 	meta() metav1.ObjectMeta
 	// typed returns the API object, without kind and apiVersion.
 	typed() runtime.Object
-	// appendJSON appends what encoding/json makes of the typed object, with
-	// typeMeta, which is empty or members with a comma, before the rest.
-	appendJSON(buf []byte, typeMeta string) []byte
 }
 
 // kind is what differs between the resources.
@@ -114,9 +111,10 @@ type kind[T object] interface {
 	// staleness returns a warning for those who look at a table of the place, or
 	// nothing.
 	staleness(*inventory.State, place) string
-	// columns returns the table's columns, and cells those of an object.
+	// columns returns the table's columns.
 	columns(*shape) []metav1.TableColumnDefinition
-	cells(object T, s *shape) []any
+	// appender returns what encodes objects.
+	appender() appender[T]
 }
 
 // names are what a resource is called.

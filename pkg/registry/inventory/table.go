@@ -1,20 +1,16 @@
 package inventory
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
-	"time"
 
 	"k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta/table"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/duration"
 	"k8s.io/apiserver/pkg/warning"
-
-	"kollect.io/kollect/pkg/inventory"
 )
 
 // ConvertToTable returns the table that kubectl prints. Its rows have as much of
@@ -26,20 +22,19 @@ func (s *store[T]) ConvertToTable(ctx context.Context, object, options runtime.O
 	}
 	t := &metav1.Table{}
 	var shape *shape
+	a := s.kind.appender()
 	switch o := object.(type) {
 	case *list[T]:
 		shape = o.shape
 		t.ListMeta = o.ListMeta
-		if o.warning != "" {
-			warning.AddWarning(ctx, "", o.warning)
-		}
+		o.warn(ctx)
 		t.Rows = []metav1.TableRow{}
 		for object := range o.objects {
-			t.Rows = append(t.Rows, s.tableRow(object, shape, tableOptions.IncludeObject))
+			t.Rows = append(t.Rows, tableRow(a, object, shape, tableOptions.IncludeObject))
 		}
 	case *item[T]:
 		shape = o.shape
-		row := s.tableRow(o.object, shape, tableOptions.IncludeObject)
+		row := tableRow(a, o.object, shape, tableOptions.IncludeObject)
 		t.ResourceVersion = o.object.meta().ResourceVersion
 		t.Rows = append(t.Rows, row)
 	case *bookmark:
@@ -56,12 +51,19 @@ func (s *store[T]) ConvertToTable(ctx context.Context, object, options runtime.O
 	return t, nil
 }
 
+// warn tells who looks at a table of the list what is wrong with it.
+func (l *list[T]) warn(ctx context.Context) {
+	if l.warning != "" {
+		warning.AddWarning(ctx, "", l.warning)
+	}
+}
+
 // noObject stands for the object of a row that shall have none; the API server
 // takes it out, but wants to see one.
 var noObject = &metav1.PartialObjectMetadata{}
 
-func (s *store[T]) tableRow(object T, shape *shape, include metav1.IncludeObjectPolicy) metav1.TableRow {
-	row := metav1.TableRow{Cells: s.kind.cells(object, shape)}
+func tableRow[T object](a appender[T], object T, shape *shape, include metav1.IncludeObjectPolicy) metav1.TableRow {
+	row := metav1.TableRow{Cells: decodeCells(a.cells(nil, object, shape))}
 	switch include {
 	case metav1.IncludeObject:
 		row.Object.Object = object.typed()
@@ -71,6 +73,16 @@ func (s *store[T]) tableRow(object T, shape *shape, include metav1.IncludeObject
 		row.Object.Object = &metav1.PartialObjectMetadata{ObjectMeta: object.meta()}
 	}
 	return row
+}
+
+// decodeCells reads the cells of a row.
+func decodeCells(encoded []byte) (cells []any) {
+	decoder := json.NewDecoder(bytes.NewReader(encoded))
+	decoder.UseNumber()
+	if err := decoder.Decode(&cells); err != nil {
+		panic(err)
+	}
+	return cells
 }
 
 const (
@@ -98,39 +110,6 @@ func (k rows) columns(s *shape) []metav1.TableColumnDefinition {
 	)
 }
 
-func (k rows) cells(r row, s *shape) []any {
-	cells := make([]any, 0, 12)
-	cells = append(cells, r.name(), r.Row.Resource().Kind, r.Row.Namespace(), r.Row.Name(), r.Row.Target().String())
-	for _, c := range s.attributes() {
-		cells = append(cells, attributeCell(r.Row, c))
-	}
-	return append(cells, ageCell(r.Row.Created()), r.Row.UID(), r.inventory.Cluster)
-}
-
-func ageCell(created time.Time) string {
-	return table.ConvertToHumanReadableDateType(metav1.Time{Time: created})
-}
-
-// attributeCell returns a promoted attribute as its column's type, and as text
-// if it is of another. An attribute that is absent is an empty cell.
-func attributeCell(r *inventory.Row, c inventory.Column) any {
-	value, ok := inventory.Member(r.Attributes(), c.Name)
-	if !ok || value == "null" {
-		return nil
-	}
-	switch first := value[0]; {
-	case first == '-' || '0' <= first && first <= '9':
-		if c.Type == inventory.ColumnInteger || c.Type == inventory.ColumnNumber {
-			return json.Number(value)
-		}
-	case value == "true" || value == "false":
-		if c.Type == inventory.ColumnBoolean {
-			return value == "true"
-		}
-	}
-	return inventory.Unquote(value)
-}
-
 func (k heads) columns(*shape) []metav1.TableColumnDefinition {
 	return []metav1.TableColumnDefinition{
 		{Name: "Name", Type: "string", Format: "name", Description: nameDescription},
@@ -144,60 +123,4 @@ func (k heads) columns(*shape) []metav1.TableColumnDefinition {
 		{Name: "Age", Type: "string", Description: "How long ago the inventory was configured."},
 		{Name: "Cluster", Type: "string", Priority: 1, Description: "Cluster in rows and exports."},
 	}
-}
-
-func (k heads) cells(h head, _ *shape) []any {
-	return []any{
-		h.inventory.Name, int64(h.Rows), kindsCell(h.Kinds), h.Generation, hashCell(h.Hash),
-		boolCell(h.Synced()), boolCell(h.Stale()), exportedCell(h.Sinks, time.Now()),
-		ageCell(h.inventory.Created), h.inventory.Cluster,
-	}
-}
-
-// kindsCell names as many kinds as fit.
-func kindsCell(kinds []inventory.KindCount) string {
-	const width = 48
-	var b strings.Builder
-	for i, k := range kinds {
-		part := fmt.Sprintf("%s=%d", k.Kind, k.Rows)
-		if i > 0 && b.Len()+1+len(part) > width {
-			fmt.Fprintf(&b, ",+%d", len(kinds)-i)
-			break
-		}
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteString(part)
-	}
-	return b.String()
-}
-
-func hashCell(h inventory.ContentHash) string {
-	const digits = 12
-	_, hex, _ := strings.Cut(h.String(), ":")
-	return hex[:digits]
-}
-
-func boolCell(b bool) string {
-	if b {
-		return "True"
-	}
-	return "False"
-}
-
-// exportedCell returns how long ago every sink had been written.
-func exportedCell(sinks []inventory.SinkState, now time.Time) string {
-	if len(sinks) == 0 {
-		return ""
-	}
-	oldest := sinks[0].LastSuccess
-	for _, s := range sinks {
-		if s.LastSuccess.Before(oldest) {
-			oldest = s.LastSuccess
-		}
-	}
-	if oldest.IsZero() {
-		return "never"
-	}
-	return duration.HumanDuration(now.Sub(oldest))
 }

@@ -110,7 +110,7 @@ func TestTablesOfInventories(t *testing.T) {
 	}
 	table := mustTable(t, heads, result, "")
 	hash := s.State().Snapshot(apps).Hash().String()
-	want := []any{"apps", int64(5), "Deployment=5", int64(0), hash[len("sha256:"):][:12], "True", "False", ""}
+	want := []any{"apps", json.Number("5"), "Deployment=5", json.Number("0"), hash[len("sha256:"):][:12], "True", "False", ""}
 	if diff := cmp.Diff(want, table.Rows[0].Cells[:8]); diff != "" {
 		t.Error(diff)
 	}
@@ -124,15 +124,16 @@ func TestCells(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		of   inventory.ColumnType
-		want any
+		want string
 	}{
-		{"s", inventory.ColumnString, "x"}, {"q", inventory.ColumnString, `"`}, {"b", inventory.ColumnBoolean, true},
-		{"i", inventory.ColumnInteger, json.Number("-3")}, {"i", inventory.ColumnNumber, json.Number("-3")}, {"l", inventory.ColumnString, "[1]"},
-		{"n", inventory.ColumnString, nil}, {"none", inventory.ColumnInteger, nil},
-		{"s", inventory.ColumnInteger, "x"}, {"s", inventory.ColumnBoolean, "x"}, {"i", inventory.ColumnString, "-3"}, {"b", inventory.ColumnInteger, "true"},
+		{"s", inventory.ColumnString, `"x"`}, {"q", inventory.ColumnString, `"\""`}, {"b", inventory.ColumnBoolean, `true`},
+		{"i", inventory.ColumnInteger, `-3`}, {"i", inventory.ColumnNumber, `-3`}, {"l", inventory.ColumnString, `"[1]"`},
+		{"n", inventory.ColumnString, `null`}, {"none", inventory.ColumnInteger, `null`},
+		{"s", inventory.ColumnInteger, `"x"`}, {"s", inventory.ColumnBoolean, `"x"`}, {"i", inventory.ColumnString, `"-3"`}, {"b", inventory.ColumnInteger, `"true"`},
 	} {
-		if got := attributeCell(row, inventory.Column{Name: test.name, Type: test.of}); got != test.want {
-			t.Errorf("%s as %s: got %#v, want %#v", test.name, test.of, got, test.want)
+		columns := []inventory.Column{{Name: test.name, Type: test.of}}
+		if got := string(newRowAppender().appendAttributes(nil, row.Attributes(), columns)); got != ","+test.want {
+			t.Errorf("%s as %s: got %s, want %s", test.name, test.of, got, test.want)
 		}
 	}
 	kinds := []inventory.KindCount{{Kind: "Deployment", Rows: 12}, {Kind: "Service", Rows: 7}, {Kind: "CustomResourceDefinition", Rows: 1}, {Kind: "ConfigMap", Rows: 100}}
