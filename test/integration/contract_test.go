@@ -3,12 +3,18 @@ package integration
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"os"
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,7 +27,7 @@ import (
 // sameQueries get from every resource of Kubernetes the same kind of answer.
 var sameQueries = []string{
 	"", "unknown=1", "pretty=true", "a;b", "%zz=%zz",
-	"labelSelector=(", "labelSelector=a%20in%20(", "labelSelector=%21%21a", "labelSelector=a%3E1", "labelSelector=a%3Ex", "labelSelector=%00", "labelSelector=a%3Db", "labelSelector=-a%3Db",
+	"labelSelector=(", "labelSelector=a%20in%20(", "labelSelector=%21%21a", "labelSelector=a%3E1", "labelSelector=a%3Ex", "labelSelector=%00", "labelSelector=a%3Db", "labelSelector=-a%3Db", "labelSelector=" + strings.Repeat("a", 64), "labelSelector=" + strings.Repeat("a%2C", 3000) + "a",
 	"fieldSelector=(", "fieldSelector=metadata.name", "fieldSelector=spec.none%3Dx", "fieldSelector=metadata.name%21%3Dx", "fieldSelector=metadata.name%3Dx", "fieldSelector=metadata.name%3D%5C", "fieldSelector=metadata.namespace%3Dother",
 	"limit=x", "limit=-1", "limit=0", "limit=1", "limit=9223372036854775807", "limit=9223372036854775808", "limit=1e3",
 	"continue=x", "continue=e30", "continue=AAAA", "continue=eyJ2IjoibWV0YS5rOHMuaW8vdjEiLCJydiI6LTEsInN0YXJ0IjoiLi4vLi4ifQ", "limit=1&continue=x&resourceVersion=5",
@@ -57,7 +63,7 @@ func (s *served) contract(t *testing.T) {
 		t.Fatal(err)
 	}
 	same := func(method, suffix, query, accept string) {
-		t.Run(fmt.Sprintf("%s %s?%s as %s", method, suffix, query, accept), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%s %s?%.100s as %s", method, suffix, query, accept), func(t *testing.T) {
 			t.Parallel() // some wait for a version
 			want := outcome(t, client, method, s.cp.Config().Host+theirs+suffix+"?"+query, accept)
 			if other, ok := otherOutcomes[want]; ok {
@@ -187,11 +193,94 @@ func (s *served) writes(t *testing.T) {
 	}
 }
 
+// openings are what connections begin with, of which most never become a request.
+var openings = []struct {
+	name      string
+	protocols []string // nil: without TLS
+	text      string
+}{
+	{"nothing", nil, ""},
+	{"no TLS", nil, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"},
+	{"half a handshake", nil, "\x16\x03\x01\x02\x00\x01"},
+	{"no request", []string{"http/1.1"}, ""},
+	{"no HTTP", []string{"http/1.1"}, "hello\r\n\r\n"},
+	{"another HTTP", []string{"http/1.1"}, "GET / HTTP/9.9\r\nHost: x\r\n\r\n"},
+	{"no host", []string{"http/1.1"}, "GET / HTTP/1.1\r\n\r\n"},
+	{"half a header", []string{"http/1.1"}, "GET / HTTP/1.1\r\nHost: x\r\nAccept: "},
+	{"too long a header", []string{"http/1.1"}, "GET / HTTP/1.1\r\nHost: x\r\nAccept: " + strings.Repeat("a", 2<<20) + "\r\n\r\n"},
+	{"half a body", []string{"http/1.1"}, "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 9\r\n\r\nhalf"},
+	{"no preface", []string{"h2"}, ""},
+	{"half a preface", []string{"h2"}, "PRI * HTTP/2.0\r\n"},
+	{"no frames", []string{"h2"}, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nhello, hello, hello"},
+}
+
+// open begins connections to kube-apiserver and to the server. The function that
+// it returns wants the same end of both, which comes while others are served.
+func (s *served) open(t *testing.T) (wait func()) {
+	var connections sync.WaitGroup
+	ends := make([][2]string, len(openings))
+	for i, opening := range openings {
+		for j, host := range []string{s.cp.Config().Host, s.host} {
+			connections.Go(func() { ends[i][j] = endOf(t, strings.TrimPrefix(host, "https://"), opening.protocols, opening.text) })
+		}
+	}
+	return func() {
+		connections.Wait()
+		for i, end := range ends {
+			if want, got := end[0], end[1]; got != want {
+				t.Errorf("%s: got %s, want %s", openings[i].name, got, want)
+			}
+		}
+	}
+}
+
+// endOf says what comes of a connection: what its first line is, or which frames
+// it has, and whether it is closed in time.
+func endOf(t *testing.T, address string, protocols []string, text string) string {
+	connection, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
+	if err != nil {
+		return err.Error()
+	}
+	defer connection.Close()
+	if err := connection.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		return err.Error()
+	}
+	if protocols != nil {
+		connection = tls.Client(connection, &tls.Config{InsecureSkipVerify: true, NextProtos: protocols})
+	}
+	if text == "" && protocols != nil {
+		err = connection.(*tls.Conn).HandshakeContext(t.Context())
+	} else {
+		_, err = io.WriteString(connection, text)
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return "nobody reads"
+	}
+	answer, err := io.ReadAll(connection)
+	line, _, _ := strings.Cut(string(answer), "\n")
+	if slices.Contains(protocols, "h2") {
+		line = frames(answer)
+	}
+	return fmt.Sprintf("%.40q, open for ever: %t", line, errors.Is(err, os.ErrDeadlineExceeded))
+}
+
+// frames returns the types of HTTP/2 frames. What is in them is a matter of
+// settings.
+func frames(data []byte) (types string) {
+	for len(data) >= 9 {
+		types += fmt.Sprint(data[3], " ")
+		data = data[min(len(data), 9+(int(data[0])<<16|int(data[1])<<8|int(data[2]))):]
+	}
+	return types
+}
+
 func TestAnswersAreThoseOfKubernetes(t *testing.T) {
 	s := newServed(t)
 	s.add(inventory.Ref{Namespace: "team-b", Name: "apps"}, 1)
 	s.add(inventory.Ref{Namespace: "team-a", Name: "apps"}, 1)
 	s.add(inventory.Ref{Name: "platform"}, 1)
+	wait := s.open(t)
 	t.Run("reads", s.contract)
 	t.Run("writes", s.writes)
+	wait()
 }

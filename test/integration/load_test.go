@@ -28,7 +28,7 @@ func TestLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.cp.MustKubectl(t, "create", "clusterrole", "rows", "--verb=get,list,watch", "--resource=inventoryrows.inventory.kollect.io,accessiblerows.inventory.kollect.io")
+	s.cp.MustKubectl(t, "create", "clusterrole", "rows", "--verb=get,list,watch", "--resource=inventoryrows.inventory.kollect.io,accessiblerows.inventory.kollect.io,configmaps")
 	s.cp.MustKubectl(t, "create", "clusterrolebinding", "rows", "--clusterrole=rows", "--user=many", "--user=lister")
 	t.Run("idle watches", func(t *testing.T) { s.idleWatches(t, client) })
 	t.Run("groups", func(t *testing.T) { s.manyGroups(t, config) })
@@ -121,7 +121,7 @@ func (s *served) flood(t *testing.T) {
 	t.Logf("%d lists: %v; median of lists %v, of readiness and discovery %v, worst %v", len(lists), codes, lists[len(lists)/2], vital[len(vital)/2], vital[len(vital)-1])
 }
 
-// manyGroups asks as a caller with 10,000 groups.
+// manyGroups asks as a caller with 10,000 groups, whom kube-apiserver answers too.
 func (s *served) manyGroups(t *testing.T, config *rest.Config) {
 	many := rest.CopyConfig(config)
 	many.Impersonate.UserName = "many"
@@ -132,11 +132,16 @@ func (s *served) manyGroups(t *testing.T, config *rest.Config) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{"/namespaces/team-a/inventoryrows?limit=1", "/accessiblerows?limit=1"} {
+	own, kubernetes := s.host+groupPath, s.cp.Config().Host
+	for _, url := range []string{
+		kubernetes + "/api/v1/namespaces/team-a/configmaps?limit=1",
+		own + "/namespaces/team-a/inventoryrows?limit=1", own + "/accessiblerows?limit=1",
+		kubernetes + groupPath + "/namespaces/team-a/inventoryrows?limit=1", kubernetes + groupPath + "/accessiblerows?limit=1",
+	} {
 		// Whoever binds a right waits until authorizers have seen it.
 		if err := poll(t, func() error {
-			if code, err := fetch(t.Context(), client, s.host+groupPath+path, "application/json"); err != nil || code != http.StatusOK {
-				return fmt.Errorf("%s: got %d, %w", path, code, err)
+			if code, err := fetch(t.Context(), client, url, "application/json"); err != nil || code != http.StatusOK {
+				return fmt.Errorf("%s: got %d, %w", url, code, err)
 			}
 			return nil
 		}); err != nil {
