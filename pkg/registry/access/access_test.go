@@ -191,6 +191,35 @@ func TestSlowAuthorizer(t *testing.T) {
 	})
 }
 
+// A right that is granted in one of many namespaces shows as soon as one that is
+// gone, if answers take a millisecond.
+func TestGrantsAmongManyNamespaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := inventory.NewStore(inventory.Options{})
+		all := make([]inventory.Partition, 10_000)
+		for i := range all {
+			all[i] = partition("pods", fmt.Sprintf("ns-%05d", i))
+		}
+		put(s, all...)
+		says := newScript(t, all[0])
+		says.takes = time.Millisecond
+		c := New(s, says, Options{}).Caller(alice)
+		mustTable(t, c)
+		random := rand.New(rand.NewPCG(5, 6))
+		for range 3 {
+			time.Sleep(time.Duration(random.IntN(6000)) * time.Millisecond)
+			granted := all[1+random.IntN(len(all)-1)]
+			says.set(granted, true)
+			start := time.Now()
+			for ; !mustTable(t, c).Allows(granted); time.Sleep(time.Second) { // as a watch does
+				if time.Since(start) > 10*time.Second {
+					t.Fatalf("%v does not show", granted)
+				}
+			}
+		}
+	})
+}
+
 // Many requests of a caller ask once; one that gives up leaves it to the next.
 func TestCallersAskOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
