@@ -37,7 +37,8 @@ type round struct {
 }
 
 // ask returns the table that follows old, which is nil for a new caller. Its
-// since is 0 if rights have changed.
+// since is 0 if rights have changed. If the time is over, what is not answered is
+// not known, and there is none.
 func (c *Caller) ask(ctx context.Context, old *Table) (*Table, error) {
 	start := time.Now()
 	r := &round{caller: c, old: old, state: c.tables.store.State(), answers: map[inventory.Partition]bool{}}
@@ -59,6 +60,10 @@ func (c *Caller) ask(ctx context.Context, old *Table) (*Table, error) {
 	}
 	r.askWide(limited)
 	r.askPartitions(limited)
+	if r.failures > 0 && limited.Err() != nil && ctx.Err() == nil {
+		c.entry.table.Store(nil) // the next request asks for as long as it takes
+		return nil, tooSlow()
+	}
 	if r.again && old != nil {
 		r.askDenied(ctx)
 	}

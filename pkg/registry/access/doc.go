@@ -4,5 +4,6 @@
 // answers of each caller for a few seconds. It never reads rows.
 //
 // Its invariant: what it permits is what the authorizer permitted no longer ago
-// than Options.TTL. A question without an answer is a denial, and is asked again.
+// than Options.TTL. A question that the authorizer fails to answer is a denial, and
+// is asked again; one that it does not answer in time is the request's error.
 package access

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/utils/lru"
@@ -27,8 +28,8 @@ type Options struct {
 	// that is before TTL. Default: 1 second.
 	Retry time.Duration
 	// Deadline is how long the questions about what a caller was allowed may take
-	// when they are asked again; those about a new caller may take as long as its
-	// request. Default: 2 seconds.
+	// when they are asked again, before the request fails; those about a new caller
+	// may take as long as its request. Default: 2 seconds.
 	Deadline time.Duration
 	// Budget is how long it may take, each time, to ask about what a caller was
 	// denied. Where that is not enough for all, a new right shows later than a
@@ -190,7 +191,16 @@ func (c *Caller) Table(ctx context.Context) (*Table, error) {
 	if c.tables.usable(table, need) {
 		return table, nil
 	}
-	return nil, errors.NewServiceUnavailable("the authorizer takes too long to say what the caller may list")
+	return nil, tooSlow()
+}
+
+// tooSlow is what a caller is told of whom it is not known in time what it may
+// list: to leave rows out would look as if they were gone.
+func tooSlow() error {
+	const retrySeconds = 1
+	err := errors.NewServiceUnavailable("the authorizer takes too long to say what the caller may list")
+	err.ErrStatus.Details = &metav1.StatusDetails{RetryAfterSeconds: retrySeconds}
+	return err
 }
 
 func (t *Tables) usable(table *Table, need uint64) bool {
