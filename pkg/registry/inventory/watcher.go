@@ -15,8 +15,8 @@ import (
 )
 
 // watcher is one watch. It goes along at its own pace, so that no one else waits
-// for it: first along all that happens in the store, and, once it has caught up,
-// along what its group selects of that.
+// for it: first along all that happens in the store, and then along what its group
+// selects of that. When it has caught up, the group's dispatcher sends.
 type watcher[T object] struct {
 	store     *store[T]
 	selected  *selection
@@ -56,10 +56,12 @@ func (w *watcher[T]) run(ctx context.Context) {
 	}
 	flowcontrol.WatchInitialized(ctx)
 	if w.renew == nil {
-		w.member = w.store.groups.join(w.selected, w.shape)
+		w.member = w.store.groups.join(w.selected, w.shape, w.result)
 		defer w.store.groups.leave(w.member)
 	}
-	w.follow(ctx)
+	if w.caughtUp(ctx) {
+		w.follow(ctx)
+	}
 }
 
 // sendInitial sends the objects that there are, and says when that is done. Like
@@ -149,22 +151,29 @@ func (w *watcher[T]) renewed(ctx context.Context) bool {
 	return true
 }
 
-// ready is closed when sendNext has something to send.
-func (w *watcher[T]) ready() <-chan struct{} {
-	if w.cursor != nil && w.member != nil && w.version >= w.member.since {
-		w.cursor = nil
+// caughtUp has the watch go along with its group, if it has one, once it has sent
+// what was before it joined.
+func (w *watcher[T]) caughtUp(ctx context.Context) bool {
+	if w.cursor == nil || w.member == nil || w.version < w.member.since {
+		return true
 	}
+	w.cursor, w.member.sent = nil, w.version
+	return w.goAlong(ctx)
+}
+
+// ready can be received from when sendNext has something to send.
+func (w *watcher[T]) ready() <-chan struct{} {
 	if w.cursor != nil {
 		return w.cursor.Ready()
 	}
-	return w.member.next.ready
+	return w.member.wake
 }
 
-// sendNext sends what the next update of the store changes, or the group's next
-// step.
+// sendNext sends what the next update of the store changes, or what the group's
+// dispatcher could not send.
 func (w *watcher[T]) sendNext(ctx context.Context) bool {
 	if w.cursor == nil {
-		return w.sendStep(ctx)
+		return w.goAlong(ctx)
 	}
 	events, version := w.cursor.Next()
 	if !w.renewed(ctx) { // what happened may be in a partition that is new
@@ -177,33 +186,42 @@ func (w *watcher[T]) sendNext(ctx context.Context) bool {
 		}
 	}
 	w.version = version
-	return true
+	return w.caughtUp(ctx)
 }
 
-func (w *watcher[T]) sendStep(ctx context.Context) bool {
-	step := w.member.next
-	w.expired = step.expired
-	for _, e := range step.events {
-		if e.version > w.version && !w.send(ctx, e.Event) {
-			return false
+// goAlong sends the group's events to the last. After that the dispatcher does.
+func (w *watcher[T]) goAlong(ctx context.Context) bool {
+	for {
+		step := w.store.groups.step(w.member)
+		if step == nil {
+			return true
 		}
+		w.expired = step.expired
+		for _, e := range step.events {
+			if e.version > w.member.sent && !w.send(ctx, e.Event) {
+				return false
+			}
+		}
+		w.expired = nil
+		w.member.passed(step)
 	}
-	w.expired = nil
-	w.member.next, w.version = step.next, max(w.version, step.version)
-	return true
 }
 
 // sendBookmark says up to which version all is sent.
 func (w *watcher[T]) sendBookmark(ctx context.Context, annotations map[string]string) bool {
-	if w.cursor == nil {
-		w.version = w.member.version(w.version)
+	if w.cursor != nil {
+		return w.sendBookmarkAt(ctx, w.version, annotations)
 	}
-	if state := w.store.store.State(); state.Version == w.version {
+	return w.sendBookmarkAt(ctx, w.store.groups.rouse(w.member), annotations) && w.goAlong(ctx)
+}
+
+func (w *watcher[T]) sendBookmarkAt(ctx context.Context, version uint64, annotations map[string]string) bool {
+	if state := w.store.store.State(); state.Version == version {
 		w.store.store.Hold(state)
 	}
 	object := &bookmark{object: w.store.kind.newObject(), shape: w.shape, outer: watchEncoders}
 	meta := object.GetObjectMeta()
-	meta.SetResourceVersion(strconv.FormatUint(w.version, 10))
+	meta.SetResourceVersion(strconv.FormatUint(version, 10))
 	meta.SetAnnotations(annotations)
 	return w.send(ctx, watch.Event{Type: watch.Bookmark, Object: object})
 }
@@ -226,7 +244,7 @@ func (w *watcher[T]) send(ctx context.Context, event watch.Event) bool {
 	case <-w.behind():
 	case <-timer.C:
 	}
-	klog.FromContext(ctx).V(2).Info("Closed a slow watch", "resource", w.store.resource(), "version", w.version)
+	klog.FromContext(ctx).V(2).Info("Closed a slow watch", "resource", w.store.resource())
 	return false
 }
 

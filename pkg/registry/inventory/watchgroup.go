@@ -2,7 +2,6 @@ package inventory
 
 import (
 	"sync"
-	"sync/atomic"
 
 	"k8s.io/apimachinery/pkg/watch"
 
@@ -15,13 +14,14 @@ const dispatchEvents = 256
 
 // groups are the watches of a resource, those together that select the same. Each
 // event is looked at once for all of a group, and only if the group may select it,
-// by a goroutine that there is while there are watches. Nothing is queued for a
-// watch: a group's events are a list that each of its watches goes along at its
-// own pace, and what all have passed is garbage.
+// by a goroutine that there is while there are watches. It hands events to those
+// that accept them at once. Nothing is queued for the others: a group's events are
+// a list that each goes along at its own pace until it has caught up, and what all
+// have passed is garbage.
 type groups[T object] struct {
 	of *store[T]
 
-	mu         sync.Mutex     // guards what follows, and all of the dispatcher but its version
+	mu         sync.Mutex     // guards what follows, and the dispatcher and its groups
 	dispatcher *dispatcher[T] // nil: nobody watches
 }
 
@@ -34,9 +34,8 @@ type dispatcher[T object] struct {
 	events uint64      // how many were looked at
 	told   []*group[T] // who has something to publish
 
-	version atomic.Uint64 // up to which all is published
-	stop    chan struct{} // closed to end it
-	done    chan struct{} // closed when it has ended
+	stop chan struct{} // closed to end it
+	done chan struct{} // closed when it has ended
 }
 
 // group is the watches that select the same, in tables of the same shape.
@@ -46,40 +45,42 @@ type group[T object] struct {
 	matches  func(T) bool
 	shape    *shape
 
-	watches int
+	members map[*member[T]]struct{}
 	looked  uint64 // at which event
-	last    *step  // not published yet
 	pending []groupEvent
+	last    *step // not published yet
 }
 
-// step is a part of a group's events. But for ready, what it has is set before
-// ready is closed, and never changes then.
+// step is a part of a group's events. It never changes once it is published.
 type step struct {
-	ready   chan struct{}
 	events  []groupEvent
 	version uint64          // up to which these are all that there are
 	expired <-chan struct{} // closed when the store has forgotten what comes next
 	next    *step
 }
 
-func newStep() *step { return &step{ready: make(chan struct{})} }
-
 type groupEvent struct {
 	version uint64
 	watch.Event
 }
 
-// member is the place of one watch in its group.
+// member is the place of one watch in its group. While it is idle it is the
+// dispatcher's, which hands it events, and else the watch's, which goes along.
 type member[T object] struct {
 	group      *group[T]
 	dispatcher *dispatcher[T]
 	since      uint64 // after which the group's events are told
-	next       *step
+	result     chan<- watch.Event
+	wake       chan struct{} // has one when it is no longer idle
+
+	idle bool   // guarded by groups.mu
+	next *step  // not sent yet
+	sent uint64 // the version up to which all is sent
 }
 
-// join returns a place at the end of the group's events. leave must be called in
-// the end.
-func (g *groups[T]) join(selected *selection, shape *shape) *member[T] {
+// join returns a place at the end of the group's events, which is not idle. leave
+// must be called in the end.
+func (g *groups[T]) join(selected *selection, shape *shape, result chan<- watch.Event) *member[T] {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.dispatcher == nil {
@@ -87,21 +88,49 @@ func (g *groups[T]) join(selected *selection, shape *shape) *member[T] {
 		go g.dispatcher.run()
 	}
 	d := g.dispatcher
-	id := selected.id() + shape.id()
+	id := selected.id() + "\n" + shape.id()
 	joined := d.byID[id]
 	if joined == nil {
-		joined = &group[T]{id: id, selected: selected, matches: g.of.kind.matcher(selected), shape: shape, last: newStep()}
+		joined = &group[T]{
+			id: id, selected: selected, matches: g.of.kind.matcher(selected), shape: shape,
+			members: map[*member[T]]struct{}{}, last: &step{},
+		}
 		d.byID[id] = joined
 		d.index.add(joined)
 	}
-	joined.watches++
-	return &member[T]{group: joined, dispatcher: d, since: d.version.Load(), next: joined.last}
+	m := &member[T]{
+		group: joined, dispatcher: d, since: d.cursor.Version(), result: result, wake: make(chan struct{}, 1), next: joined.last,
+	}
+	joined.members[m] = struct{}{}
+	return m
+}
+
+// step returns what the member is to send next, or nil, and then it is idle.
+func (g *groups[T]) step(m *member[T]) *step {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if m.next != m.group.last {
+		return m.next
+	}
+	m.idle = true
+	return nil
+}
+
+// rouse has the member not be idle, and returns up to which version all is sent.
+func (g *groups[T]) rouse(m *member[T]) uint64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if m.idle {
+		m.idle = false
+		m.sent = max(m.sent, m.dispatcher.cursor.Version()) // since it is told of all that it selects
+	}
+	return m.sent
 }
 
 // leave gives up a place. The last waits until the dispatcher has ended.
 func (g *groups[T]) leave(m *member[T]) {
 	d := m.dispatcher
-	if !g.remove(m.group) {
+	if !g.remove(m) {
 		return
 	}
 	close(d.stop)
@@ -109,11 +138,11 @@ func (g *groups[T]) leave(m *member[T]) {
 }
 
 // remove reports whether nobody watches any more.
-func (g *groups[T]) remove(left *group[T]) bool {
+func (g *groups[T]) remove(m *member[T]) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	d := g.dispatcher
-	if left.watches--; left.watches > 0 {
+	d, left := g.dispatcher, m.group
+	if delete(left.members, m); len(left.members) > 0 {
 		return false
 	}
 	delete(d.byID, left.id)
@@ -126,7 +155,7 @@ func (g *groups[T]) remove(left *group[T]) bool {
 }
 
 func newDispatcher[T object](g *groups[T]) *dispatcher[T] {
-	d := &dispatcher[T]{
+	return &dispatcher[T]{
 		of:     g,
 		cursor: g.of.store.Tail(),
 		byID:   map[string]*group[T]{},
@@ -134,8 +163,6 @@ func newDispatcher[T object](g *groups[T]) *dispatcher[T] {
 		stop:   make(chan struct{}),
 		done:   make(chan struct{}),
 	}
-	d.version.Store(d.cursor.Version())
-	return d
 }
 
 func (d *dispatcher[T]) run() {
@@ -170,7 +197,6 @@ func (d *dispatcher[T]) dispatch() {
 	}
 	clear(d.told)
 	d.told = d.told[:0]
-	d.version.Store(version)
 }
 
 // tell notes an event for the groups that select what it changes.
@@ -202,22 +228,42 @@ func (d *dispatcher[T]) tell(e *inventory.Event) {
 	}
 }
 
-// publish wakes those who wait for the pending events.
+// publish hands the pending events to the members.
 func (g *group[T]) publish(version uint64, expired <-chan struct{}) {
-	step := g.last
-	step.events, step.version, step.expired, step.next = g.pending, version, expired, newStep()
-	g.last, g.pending = step.next, nil
-	close(step.ready)
+	published := g.last
+	published.events, published.version, published.expired, published.next = g.pending, version, expired, &step{}
+	g.last, g.pending = published.next, nil
+	for m := range g.members {
+		if m.idle {
+			m.accept(published)
+		}
+	}
 }
 
-// version returns up to which version the group has nothing more to tell, if the
-// watch has gone along to the version that is given.
-func (m *member[T]) version(sent uint64) uint64 {
-	version := m.dispatcher.version.Load()
-	if isReady(m.next.ready) { // which what was published by that version is
-		return sent
+// accept sends a step as far as the watch accepts it at once.
+func (m *member[T]) accept(s *step) {
+	for _, e := range s.events {
+		if e.version <= m.sent {
+			continue
+		}
+		select {
+		case m.result <- e.Event:
+			m.sent = e.version
+		default:
+			m.idle = false
+			select {
+			case m.wake <- struct{}{}:
+			default: // it has not looked since the last time
+			}
+			return
+		}
 	}
-	return max(version, sent)
+	m.passed(s)
+}
+
+// passed notes that all of a step is sent.
+func (m *member[T]) passed(s *step) {
+	m.next, m.sent = s.next, max(m.sent, s.version)
 }
 
 func isReady(c <-chan struct{}) bool {

@@ -1,11 +1,13 @@
 package inventory
 
 import (
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/watch"
@@ -145,6 +147,30 @@ func TestSlowWatchersDoNotHoldUpTheirGroup(t *testing.T) {
 		<-time.After(bookmarkPeriod)
 		if got, want := seen(other), "BOOKMARK @"+version(s.State().Version); len(got) != 1 || got[0] != want {
 			t.Errorf("got %v, want %s", got, want)
+		}
+	})
+}
+
+// A watch that accepts no more for a while goes along on its own, and then is
+// handed events again.
+func TestAWatchThatFallsBehindCatchesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, storages := newStorage(t, inventory.Options{})
+		addInventory(s, apps, 0)
+		w := mustWatch(t, in(t, "team-a"), storages["inventoryrows"], options{ResourceVersion: version(s.State().Version), AllowWatchBookmarks: true})
+		for round, changes := range []int{1, 3 * watchBuffer, 1, watchBuffer + 1, 2 * watchBuffer, 1} {
+			var want []string
+			for i := range changes {
+				change(s, newRow(apps, 1000*round+i, "a"))
+				want = append(want, fmt.Sprintf("ADDED app-%d@%d", 1000*round+i, s.State().Version-1))
+			}
+			if diff := cmp.Diff(want, seen(w)); diff != "" {
+				t.Fatalf("round %d: (-want +got)\n%s", round, diff)
+			}
+			<-time.After(bookmarkPeriod)
+			if got, want := seen(w), "BOOKMARK @"+version(s.State().Version); len(got) != 1 || got[0] != want {
+				t.Fatalf("round %d: got %v, want %s", round, got, want)
+			}
 		}
 	})
 }
