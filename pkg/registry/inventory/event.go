@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"bytes"
+	"encoding/json"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -80,8 +81,8 @@ func (m *memo[T]) get(made *item[T], version uint64, deleted bool) runtime.Objec
 type event[T object] struct {
 	version uint64
 
-	mu        sync.Mutex // guards what follows
-	encodings map[encodingKey]*encoding
+	mu        sync.Mutex  // guards what follows
+	encodings []*encoding // few: there are few forms
 }
 
 // encodingKey tells encodings apart: by the encoder, and for tables by their
@@ -92,6 +93,7 @@ type encodingKey struct {
 }
 
 type encoding struct {
+	key  encodingKey
 	once sync.Once
 	raw  []byte
 	err  error
@@ -100,13 +102,14 @@ type encoding struct {
 func (e *event[T]) encoding(key encodingKey) *encoding {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.encodings == nil {
-		e.encodings = map[encodingKey]*encoding{}
+	for _, known := range e.encodings {
+		if known.key == key {
+			return known
+		}
 	}
-	if e.encodings[key] == nil {
-		e.encodings[key] = &encoding{}
-	}
-	return e.encodings[key]
+	made := &encoding{key: key}
+	e.encodings = append(e.encodings, made)
+	return made
 }
 
 // view is an event's object for the watches of one shape.
@@ -125,6 +128,10 @@ var (
 func (v *view[T]) CacheEncode(id runtime.Identifier, encode func(runtime.Object, io.Writer) error, w io.Writer) error {
 	encoding := v.event.encoding(encodingKey{id, v.item.shape.id()})
 	encoding.once.Do(func() {
+		if what, ok := v.item.of.watchJSON[id]; ok {
+			encoding.raw = v.item.appendEvent(what)
+			return
+		}
 		var buf bytes.Buffer
 		encoding.err = v.item.CacheEncode(id, encode, &buf)
 		encoding.raw = buf.Bytes()
@@ -149,3 +156,36 @@ func (v *view[T]) DeepCopyObject() runtime.Object { return v }
 
 // GetObjectMeta returns a copy of the object's metadata.
 func (v *view[T]) GetObjectMeta() metav1.Object { return v.item.GetObjectMeta() }
+
+// appendEvent returns what the encoder of watch events makes of an event of the
+// item as JSON, without looking at the item's JSON again.
+func (i *item[T]) appendEvent(what watch.EventType) []byte {
+	buf := append(append([]byte(`{"type":"`), what...), `","object":`...)
+	buf = i.of.kind.appender().object(buf, i.object, i.of.kind.names().typeMeta(""))
+	return append(buf, "}\n"...)
+}
+
+// watchIdentifiers returns, by their identifiers, which events the encoders of
+// watch events encode as JSON, if both the event and its object are encoded by the
+// encoder that has the identifier.
+func watchIdentifiers(encoder runtime.Identifier) map[runtime.Identifier]watch.EventType {
+	types := map[runtime.Identifier]watch.EventType{}
+	for _, what := range []watch.EventType{watch.Added, watch.Modified, watch.Deleted} {
+		types[watchIdentifier(encoder, what)] = what
+	}
+	return types
+}
+
+func watchIdentifier(encoder runtime.Identifier, what watch.EventType) runtime.Identifier {
+	// As in k8s.io/apiserver/pkg/endpoints/handlers, which does not export it.
+	id, err := json.Marshal(struct {
+		Name            string `json:"name,omitempty"`
+		EmbeddedEncoder string `json:"embeddedEncoder,omitempty"`
+		Encoder         string `json:"encoder,omitempty"`
+		EventType       string `json:"eventType,omitempty"`
+	}{"watch", string(encoder), string(encoder), string(what)})
+	if err != nil { // strings always encode
+		panic(err)
+	}
+	return runtime.Identifier(id)
+}

@@ -21,6 +21,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/endpoints/openapi"
+	registryrest "k8s.io/apiserver/pkg/registry/rest"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/util/compatibility"
 	"k8s.io/client-go/rest"
@@ -40,7 +41,12 @@ func serve(t testing.TB, s *inventory.Store) *rest.Config {
 // clients say they are by their bearer tokens.
 func serveWith(t testing.TB, s *inventory.Store, may authorizer.UnconditionalAuthorizer) *rest.Config {
 	t.Helper()
-	listener := httptest.NewUnstartedServer(handler(t, s, may))
+	return serveHandler(t, handler(t, s, may))
+}
+
+func serveHandler(t testing.TB, handler http.Handler) *rest.Config {
+	t.Helper()
+	listener := httptest.NewUnstartedServer(handler)
 	listener.EnableHTTP2 = true
 	listener.StartTLS()
 	t.Cleanup(listener.Close)
@@ -57,6 +63,12 @@ func handler(t testing.TB, s *inventory.Store, may authorizer.UnconditionalAutho
 // handlerWith is handler with another that handles requests just before the API
 // server's own do.
 func handlerWith(t testing.TB, s *inventory.Store, may authorizer.UnconditionalAuthorizer, before func(http.Handler, runtime.NegotiatedSerializer) http.Handler) http.Handler {
+	t.Helper()
+	return handlerOf(t, New(s, NewSerializer(newScheme(t)), may), before)
+}
+
+// handlerOf returns a server of storages.
+func handlerOf(t testing.TB, storages map[string]registryrest.Storage, before func(http.Handler, runtime.NegotiatedSerializer) http.Handler) http.Handler {
 	t.Helper()
 	scheme := newScheme(t)
 	v1 := schema.GroupVersion{Version: "v1"}
@@ -84,7 +96,7 @@ func handlerWith(t testing.TB, s *inventory.Store, may authorizer.UnconditionalA
 	}
 	group := genericapiserver.NewDefaultAPIGroupInfo(inventoryv1alpha1.GroupName, scheme, runtime.NewParameterCodec(scheme), codecs)
 	group.NegotiatedSerializer = text
-	group.VersionedResourcesStorageMap["v1alpha1"] = New(s, text, may)
+	group.VersionedResourcesStorageMap["v1alpha1"] = storages
 	if err := server.InstallAPIGroup(&group); err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
@@ -138,10 +139,12 @@ type store[T object] struct {
 	json   runtime.Identifier
 	events *memo[T]
 	groups *groups[T]
+	// watchJSON are the encoders of watch events that use the encoder json.
+	watchJSON map[runtime.Identifier]watch.EventType
 }
 
 func newStore[T object](s *inventory.Store, k kind[T], json runtime.Identifier) *store[T] {
-	result := &store[T]{store: s, kind: k, json: json, events: &memo[T]{}}
+	result := &store[T]{store: s, kind: k, json: json, events: &memo[T]{}, watchJSON: watchIdentifiers(json)}
 	result.groups = &groups[T]{of: result}
 	return result
 }
