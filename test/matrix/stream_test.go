@@ -173,6 +173,7 @@ func (s *stream) judgeEnd(after *oracle, changed time.Time) (took time.Duration,
 		wrong = append(wrong, "the watch goes on with the old rights")
 	case ended.IsZero():
 		return 0, wrong
+	case strings.Contains(why, comeAgain): // so the client lists again
 	case fate == stays:
 		wrong = append(wrong, "the watch ended: "+why)
 	case !strings.Contains(why, `"code":410`):

@@ -16,10 +16,26 @@ type event struct {
 	Object json.RawMessage
 }
 
-// watchUntilSynced reads a watch until it says that all there was is sent.
+// comeAgain is in an event of a server that does not know in time.
+const comeAgain = `"code":503`
+
+// watchUntilSynced reads a watch until it says that all there was is sent. It
+// begins again while the server wants that.
 func (w *world) watchUntilSynced(ctx context.Context, a *ask) (*reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
+	for {
+		if r, err := w.watchOnce(ctx, a); r != nil || err != nil {
+			return r, err
+		}
+		if err := w.pause(ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// watchOnce returns nothing if it is to be asked again.
+func (w *world) watchOnce(ctx context.Context, a *ask) (*reply, error) {
 	response, err := w.open(ctx, a.by, a.as, a.path(""), a.accept())
 	if err != nil {
 		return nil, err
@@ -39,6 +55,9 @@ func (w *world) watchUntilSynced(ctx context.Context, a *ask) (*reply, error) {
 			return nil, fmt.Errorf("watch %s: %w", a.path(""), err)
 		}
 		r.text = append(r.text, string(e.Object))
+		if e.Type == "ERROR" && strings.Contains(string(e.Object), comeAgain) {
+			return nil, nil
+		}
 		i, err := r.parseEvent(a, &e)
 		switch {
 		case err != nil:

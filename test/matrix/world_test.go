@@ -1,6 +1,7 @@
 package matrix
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,6 +30,7 @@ type world struct {
 	any    dynamic.Interface
 	ways   [2]way
 	races  string
+	again  atomic.Int64 // how often the server said that clients are to come again
 }
 
 // way leads to the server as an administrator who acts as others.
@@ -59,6 +63,7 @@ func newWorld(t *testing.T) *world {
 	w.makeRoles()
 	w.server, err = w.cp.StartKollect(t.Context(), controlplane.KollectOptions{Binary: binary, Args: []string{"--leader-elect=false"}})
 	w.must(err)
+	t.Cleanup(w.noPanics) // before its log is removed
 	w.must(w.server.Register(t.Context()))
 	w.makeTargets()
 	w.ways = [2]way{w.way("aggregated", w.cp.Config()), w.way("direct", w.server.Config())}
@@ -80,6 +85,14 @@ func (w *world) noRaces() {
 		report, err := os.ReadFile(name)
 		w.Errorf("the server raced: %v\n%s", err, report)
 	}
+}
+
+func (w *world) noPanics() {
+	log, err := os.ReadFile(w.server.LogPath())
+	if err != nil || strings.Contains(string(log), "panic") {
+		w.Errorf("the server panicked: %v\n%s", err, log)
+	}
+	w.Logf("the server had no answer %d times, and %d questions about rights had none", w.again.Load(), bytes.Count(log, []byte("Took for denied")))
 }
 
 func (w *world) must(err error) {
@@ -131,7 +144,38 @@ func (w *world) read(ctx context.Context, by way, as *caller, path, accept strin
 	return &answer{response.StatusCode, response.Header, body}, nil
 }
 
+// open asks again for as long as the server wants clients to come again, as those
+// of Kubernetes do.
 func (w *world) open(ctx context.Context, by way, as *caller, path, accept string) (*http.Response, error) {
+	tries, cancel := context.WithTimeout(ctx, deadline)
+	defer cancel()
+	for {
+		response, err := w.once(ctx, by, as, path, accept)
+		if err != nil || response.StatusCode != http.StatusTooManyRequests && response.StatusCode < 500 {
+			return response, err
+		}
+		body, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		if err != nil || response.Header.Get("Retry-After") == "" || w.pause(tries) != nil {
+			return nil, errors.Join(err, fmt.Errorf("%s: %s: %s", path, response.Status, body))
+		}
+	}
+}
+
+// pause waits as long as the server wants clients to.
+func (w *world) pause(ctx context.Context) error {
+	w.again.Add(1)
+	timer := time.NewTimer(time.Second)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (w *world) once(ctx context.Context, by way, as *caller, path, accept string) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, by.host+path, nil)
 	if err != nil {
 		return nil, err
@@ -147,14 +191,5 @@ func (w *world) open(ctx context.Context, by way, as *caller, path, accept strin
 			request.Header.Set("Impersonate-Extra-Scopes", "some")
 		}
 	}
-	response, err := by.http.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	if response.StatusCode == http.StatusTooManyRequests || response.StatusCode >= 500 {
-		defer response.Body.Close()
-		body, err := io.ReadAll(response.Body)
-		return nil, errors.Join(err, fmt.Errorf("%s: %s: %s", path, response.Status, body))
-	}
-	return response, nil
+	return by.http.Do(request)
 }
