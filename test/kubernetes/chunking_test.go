@@ -185,6 +185,9 @@ func (c *chunks) rest(options metav1.ListOptions) {
 // complete checks that all chunks together have all rows, in order.
 func (c *chunks) complete() {
 	c.Helper()
+	if c.Failed() {
+		return
+	}
 	sources, last := map[string]int{}, ""
 	for i := range c.rows {
 		if name := c.rows[i].GetName(); name <= last {
