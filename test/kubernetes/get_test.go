@@ -39,6 +39,9 @@ var getAssertions = []assertion{
 	{args: "get invrow ROW(three) ROW(one) -n NS -o name", is: "inventoryrow.inventory.kollect.io/ROW(three)\ninventoryrow.inventory.kollect.io/ROW(one)"},
 	{args: "get inv/apps kinv/apps cm/one -n NS", out: "inventory.inventory.kollect.io/apps | kollectinventory.kollect.io/apps | configmap/one"},
 	{args: "get invrow ROW(one) abc -n NS", fail: true, out: "ROW(one)", err: `inventoryrows.inventory.kollect.io "abc" not found`},
+	{args: "get -f FILE -o jsonpath={..metadata.name}", is: "apps NS"},
+	{args: "get -f FILE", out: "inventory.inventory.kollect.io/apps | clusterinventory.inventory.kollect.io/NS"},
+	{args: "describe -f FILE --show-events=false", out: "Kind: | Inventory | Kind: | ClusterInventory"},
 
 	// Subresources: downloads and diffs are none that can be printed, nor is a status.
 	{args: "get inv apps -n NS --subresource=status", fail: true, err: "the server could not find the requested resource"},

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -18,8 +20,20 @@ type kubectl struct {
 	version, path string
 	rows          map[string]string // names of rows by those of their objects
 	clusterRow    string            // of the object one
+	file          string            // with what is filed
 	env           []string
 }
+
+// filed are two served objects in a file.
+const filed = `
+apiVersion: inventory.kollect.io/v1alpha1
+kind: Inventory
+metadata: {name: apps, namespace: NS}
+---
+apiVersion: inventory.kollect.io/v1alpha1
+kind: ClusterInventory
+metadata: {name: NS}
+`
 
 // shelf is what is read with kubectl: three objects that sort in three ways.
 var shelf = []struct {
@@ -60,6 +74,16 @@ func newKubectl(t *testing.T, version, path string) *kubectl {
 		}
 		return err
 	})
+	k.until(func() error { // events are written in the background
+		events, err := k.run("events", "-n", k.ns, "--for=kinv/"+inventory).done()
+		if err == nil && !strings.Contains(events, "Ready") {
+			err = errors.New("no event says Ready")
+		}
+		return err
+	})
+	file := filepath.Join(k.TempDir(), "objects.yaml")
+	k.must(os.WriteFile(file, []byte(k.inNamespace(filed)), 0o644))
+	k.file = file
 	return k
 }
 
@@ -119,7 +143,7 @@ func (k *kubectl) reads() {
 
 // assertion is what a command of kubectl says. NS stands for the namespace of the
 // scene, ROW(x) for the name of the row of the ConfigMap x and CROW(one) for that
-// of its row in the cluster inventory.
+// of its row in the cluster inventory. FILE is a file with what is filed.
 type assertion struct {
 	args string // separated by blanks; a part in '' is one
 	fail bool   // its exit status is 1, and not 0
@@ -189,7 +213,7 @@ func (k *kubectl) split(args string) []string {
 }
 
 func (k *kubectl) expand(text string) string {
-	text = strings.ReplaceAll(k.inNamespace(text), "CROW(one)", k.clusterRow)
+	text = strings.NewReplacer("CROW(one)", k.clusterRow, "FILE", k.file).Replace(k.inNamespace(text))
 	return rowName.ReplaceAllStringFunc(text, func(match string) string {
 		return k.rows[rowName.FindStringSubmatch(match)[1]]
 	})
