@@ -7,9 +7,10 @@ import (
 )
 
 const (
-	// bufferSize is how much of a list is written at a time. It is a multiple of
-	// what those who write it on take at a time.
-	bufferSize = 64 << 10
+	// bufferSize is how much of a list is written at a time: what makes one record
+	// of TLS together with the header of an HTTP/2 frame, and so one system call
+	// where other sizes make two.
+	bufferSize = 16<<10 - 9
 	// ahead is for how many objects memory is waited at a time. They and what is
 	// made of them fit into a processor's first cache.
 	ahead = 8
@@ -29,7 +30,7 @@ func (l *list[T]) writeJSON(w io.Writer) error {
 	if _, err := io.WriteString(w, "{"); err != nil {
 		return err
 	}
-	c := &chunks{w: w, buf: make([]byte, 0, bufferSize+bufferSize/8)}
+	c := &chunks{w: w, buf: make([]byte, 0, bufferSize+bufferSize/4)}
 	a := l.of.kind.appender()
 	if l.table != nil {
 		c.buf = append(c.buf, metaTypeMeta("Table")...)
