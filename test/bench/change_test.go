@@ -19,12 +19,14 @@ const changeWriters = 4
 type changer struct {
 	etcd          *clientv3.Client
 	objects, rate int
-	made          int // in all rounds
+	all           bool // whether each watcher selects all changes
+	made          int  // in all rounds
 }
 
 // changeRound are the changes of a round, and when they were sent.
 type changeRound struct {
 	first, objects int
+	all            bool
 	puts           []clientv3.Op
 	began          time.Time
 	sent           []atomic.Int64 // nanoseconds after began, by change
@@ -37,7 +39,7 @@ func (r *changeRound) row(i int) int { return (r.first + i) * 7919 % r.objects }
 // prepare encodes the changes of the next round.
 func (c *changer) prepare(stored func(*corev1.ConfigMap) (string, []byte, error)) (*changeRound, error) {
 	n := c.rate * watchSeconds
-	r := &changeRound{first: c.made, objects: c.objects, began: time.Now(), sent: make([]atomic.Int64, n)}
+	r := &changeRound{first: c.made, objects: c.objects, all: c.all, began: time.Now(), sent: make([]atomic.Int64, n)}
 	c.made += n
 	for i := range n {
 		cm := configMap(r.row(i))
@@ -59,7 +61,7 @@ var changedMember = []byte(`"owner":"` + changedPrefix)
 func (r *changeRound) selected(i int) int {
 	n := 0
 	for change := range r.puts {
-		if (r.row(change)-i)%versionLabels == 0 {
+		if r.all || (r.row(change)-i)%versionLabels == 0 {
 			n++
 		}
 	}

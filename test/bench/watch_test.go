@@ -37,6 +37,7 @@ const (
 // servers share with the watchers: with 1,000 changes a second they are overloaded,
 // kube-apiserver closes watches by the hundred, and each percentile is of a queue;
 // without the selector it were 700 MB a second, through TLS, to be sent and received.
+// With BENCH_WATCH_ALL=true there is none: then give few watchers.
 //
 // The changes are written to etcd, beside kube-apiserver, so that what it costs to
 // write is nobody's. For kube-apiserver the custom resources change. For us the
@@ -48,7 +49,8 @@ const (
 // to the arrival of its event at a watcher, divided by that at kube-apiserver's.
 // x-cpu is the processor time of the server's process during the changes, what it
 // takes to learn of them included, divided by that of kube-apiserver's process;
-// cores and kube-cores are the two, by the time for which changes are made.
+// cores and kube-cores are the two, by the time for which changes are made, and
+// ns/pair and kube-ns/pair by the pairs of an event and a watcher.
 // changes/s is what came of the rate. A watch that a server closes, as both do to
 // those that cannot follow, is opened again where it was, as client-go does;
 // reopened/s and kube-reopened/s are how often that was.
@@ -59,7 +61,7 @@ func BenchmarkWatch(b *testing.B) {
 	etcd, err := connect(env.controlPlane.EtcdEndpoint())
 	must(b, err)
 	defer etcd.Close()
-	w := &changer{etcd: etcd, objects: env.objects, rate: rate}
+	w := &changer{etcd: etcd, objects: env.objects, rate: rate, all: os.Getenv("BENCH_WATCH_ALL") == "true"}
 	us := &watched{side: ours, stored: storedConfigMap}
 	them := &watched{side: theirs, stored: storedTwin}
 	for b.Loop() {
@@ -73,6 +75,8 @@ func BenchmarkWatch(b *testing.B) {
 	b.ReportMetric(float64(p99(us.delivered))/1e6, "p99-ms")
 	b.ReportMetric(us.processor.Seconds()/us.changing.Seconds(), "cores")
 	b.ReportMetric(them.processor.Seconds()/them.changing.Seconds(), "kube-cores")
+	b.ReportMetric(float64(us.processor)/float64(us.changes*watchers), "ns/pair")
+	b.ReportMetric(float64(them.processor)/float64(them.changes*watchers), "kube-ns/pair")
 	b.ReportMetric(float64(p99(them.delivered))/1e6, "kube-p99-ms")
 	b.ReportMetric(float64(us.changes)/us.changing.Seconds(), "changes/s")
 	b.ReportMetric(float64(us.reopened)/us.changing.Seconds(), "reopened/s")
@@ -118,7 +122,7 @@ func (w *watched) round(b *testing.B, env *environment, c *changer, watchers int
 	version := listMeta(b, body.Bytes()).ResourceVersion
 
 	streams := make([]*stream, watchers)
-	w.open(ctx, b, streams, version)
+	w.open(ctx, b, streams, version, c.all)
 	var reading sync.WaitGroup
 	for i, s := range streams {
 		s.want = r.selected(i)
@@ -144,15 +148,14 @@ func (w *watched) round(b *testing.B, env *environment, c *changer, watchers int
 }
 
 // open starts the watches, some at a time.
-func (w *watched) open(ctx context.Context, b *testing.B, streams []*stream, version string) {
+func (w *watched) open(ctx context.Context, b *testing.B, streams []*stream, version string, all bool) {
 	b.Helper()
 	for i := range streams {
-		selector := url.QueryEscape("app.kubernetes.io/version=" + versionLabel(i))
-		streams[i] = &stream{
-			client:  w.connect(b),
-			url:     w.list + "?watch=1&pretty=false&labelSelector=" + selector + "&resourceVersion=",
-			version: version,
+		query := "?watch=1&pretty=false&resourceVersion="
+		if !all {
+			query = "?watch=1&pretty=false&labelSelector=" + url.QueryEscape("app.kubernetes.io/version="+versionLabel(i)) + "&resourceVersion="
 		}
+		streams[i] = &stream{client: w.connect(b), url: w.list + query, version: version}
 	}
 	var opening sync.WaitGroup
 	var next atomic.Int64
