@@ -118,32 +118,6 @@ func TestChangesOfRights(t *testing.T) {
 
 // An error is a denial, never an allowance, and is asked about again before the
 // others.
-func TestErrorsDeny(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := inventory.NewStore(inventory.Options{})
-		put(s, partition("pods", "a"), partition("pods", "b"))
-		says := newScript(t, partition("pods", "a"), partition("pods", "b"))
-		says.fail(partition("pods", "b"), true)
-		c := New(s, says, Options{}).Caller(alice)
-		first := check(t, s, c, partition("pods", "a"))
-		says.fail(partition("pods", "b"), false)
-		if mustTable(t, c) != first {
-			t.Error("asked again at once")
-		}
-		time.Sleep(1100 * time.Millisecond)
-		second := check(t, s, c, partition("pods", "a"), partition("pods", "b"))
-		if second.Since() == first.Since() {
-			t.Error("what was denied is allowed, which is no change")
-		}
-		says.fail(partition("pods", ""), true)
-		says.fail(partition("pods", "a"), true)
-		time.Sleep(6 * time.Second)
-		if third := check(t, s, c, partition("pods", "b")); third.Since() == second.Since() {
-			t.Error("what was allowed is denied, which is no change")
-		}
-	})
-}
-
 // However slow the authorizer is, no answer is used that is older than allowed.
 func TestSlowAuthorizer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

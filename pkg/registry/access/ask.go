@@ -25,20 +25,19 @@ const (
 
 // round is one time that a caller's rights are asked about.
 type round struct {
-	caller   *Caller
-	old      *Table
-	state    *inventory.State
-	again    bool // old answers too
-	table    *Table
-	answers  map[inventory.Partition]bool // of resources that are not allowed as a whole
-	changed  bool
-	failures int
-	err      error // one of them
+	caller  *Caller
+	old     *Table
+	state   *inventory.State
+	again   bool // old answers too
+	table   *Table
+	answers map[inventory.Partition]bool // of resources that are not allowed as a whole
+	changed bool
+	err     error // why some question has no answer
 }
 
 // ask returns the table that follows old, which is nil for a new caller. Its
-// since is 0 if rights have changed. If the time is over, what is not answered is
-// not known, and there is none.
+// since is 0 if rights have changed. If the time is over, or the authorizer fails,
+// what is not answered is not known, and there is none.
 func (c *Caller) ask(ctx context.Context, old *Table) (*Table, error) {
 	start := time.Now()
 	r := &round{caller: c, old: old, state: c.tables.store.State(), answers: map[inventory.Partition]bool{}}
@@ -52,30 +51,36 @@ func (c *Caller) ask(ctx context.Context, old *Table) (*Table, error) {
 		defer cancel()
 	}
 	r.table = &Table{
-		number: r.state.PartitionNumber(), checked: r.old.checked, failed: r.old.failed,
+		number: r.state.PartitionNumber(), checked: r.old.checked,
 		wide: maps.Clone(r.old.wide), absent: map[inventory.Partition]time.Time{}, position: r.old.position,
 	}
 	if r.again {
-		r.table.checked, r.table.failed = start, false
+		r.table.checked = start
 	}
 	r.askWide(limited)
 	r.askPartitions(limited)
-	if r.failures > 0 && limited.Err() != nil && ctx.Err() == nil {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if r.err != nil && limited.Err() != nil {
 		c.entry.table.Store(nil) // the next request asks for as long as it takes
-		return nil, tooSlow()
+		return nil, unavailable("the authorizer takes too long to say what the caller may list")
+	}
+	if r.err != nil {
+		klog.FromContext(ctx).Error(r.err, "Could not ask what a caller may list", "user", c.user.GetName())
+		return nil, unavailable("the authorizer could not be asked what the caller may list")
 	}
 	if r.again && old != nil {
 		r.askDenied(ctx)
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, err // what it left unanswered says nothing
+		return nil, err
 	}
-	return r.finish(ctx), nil
+	return r.finish(), nil
 }
 
-func (r *round) finish(ctx context.Context) *Table {
+func (r *round) finish() *Table {
 	t := r.table
-	t.attempted = time.Now()
 	for p, allowed := range r.answers {
 		if allowed {
 			t.allowed = append(t.allowed, p)
@@ -84,10 +89,6 @@ func (r *round) finish(ctx context.Context) *Table {
 	slices.SortFunc(t.allowed, inventory.Partition.Compare)
 	if !r.changed {
 		t.since = r.old.since
-	}
-	if r.failures > 0 {
-		t.failed = true
-		klog.FromContext(ctx).Error(r.err, "Took for denied what could not be asked", "user", r.caller.user.GetName(), "questions", r.failures)
 	}
 	return t
 }
@@ -204,23 +205,20 @@ func (r *round) askBatch(ctx context.Context, questions []inventory.Partition) b
 			r.answers[questions[i]], r.changed = true, true
 		}
 	}
-	if ctx.Err() != nil { // what is not answered in time is the first next time
-		if i := slices.IndexFunc(errs, func(err error) bool { return err != nil }); i >= 0 {
-			questions, errs = questions[:i], nil
-		}
+	i := slices.IndexFunc(errs, func(err error) bool { return err != nil })
+	if i >= 0 {
+		questions = questions[:i] // what is not answered is the first next time
 	}
-	r.fail(errs)
 	if len(questions) > 0 {
 		r.table.position = questions[len(questions)-1]
 	}
-	return ctx.Err() == nil
+	return i < 0 && ctx.Err() == nil
 }
 
-// fail notes which questions had no answer.
+// fail notes that questions had no answer, if some had none.
 func (r *round) fail(errs []error) {
 	for _, err := range errs {
 		if err != nil {
-			r.failures++
 			r.err = err
 		}
 	}

@@ -15,9 +15,7 @@ type Table struct {
 	since  uint64 // version of the store
 	number uint64 // of the last partition that was asked about
 
-	checked   time.Time // all answers are of later
-	attempted time.Time // when the last questions were asked
-	failed    bool      // some had no answer
+	checked time.Time // all answers are of later
 
 	// wide has the resources that were asked about in all namespaces at once.
 	wide map[schema.GroupResource]bool

@@ -24,9 +24,6 @@ import (
 type Options struct {
 	// TTL is how long an answer is good. Default: 5 seconds.
 	TTL time.Duration
-	// Retry is after how long a question that had no answer is asked again, if
-	// that is before TTL. Default: 1 second.
-	Retry time.Duration
 	// Deadline is how long the questions about what a caller was allowed may take
 	// when they are asked again, before the request fails; those about a new caller
 	// may take as long as its request. Default: 2 seconds.
@@ -47,7 +44,6 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	return Options{
 		TTL:        cmp.Or(o.TTL, 5*time.Second),
-		Retry:      cmp.Or(o.Retry, time.Second),
 		Deadline:   cmp.Or(o.Deadline, 2*time.Second),
 		Budget:     cmp.Or(o.Budget, time.Second),
 		PerCaller:  cmp.Or(o.PerCaller, 16),
@@ -161,7 +157,7 @@ const rounds = 3
 
 // Table returns what the caller may list now. It has been asked about every
 // partition of a state that was taken before. The error is the context's, or says
-// that the authorizer is too slow.
+// that the authorizer is too slow or fails.
 //
 // If rights have changed, it answers a table of a later Since than all states
 // that were taken before the change was known.
@@ -191,14 +187,14 @@ func (c *Caller) Table(ctx context.Context) (*Table, error) {
 	if c.tables.usable(table, need) {
 		return table, nil
 	}
-	return nil, tooSlow()
+	return nil, unavailable("the authorizer takes too long to say what the caller may list")
 }
 
-// tooSlow is what a caller is told of whom it is not known in time what it may
-// list: to leave rows out would look as if they were gone.
-func tooSlow() error {
+// unavailable is what a caller is told of whom it is not known what it may list:
+// to leave rows out would look as if they were gone.
+func unavailable(reason string) error {
 	const retrySeconds = 1
-	err := errors.NewServiceUnavailable("the authorizer takes too long to say what the caller may list")
+	err := errors.NewServiceUnavailable(reason)
 	err.ErrStatus.Details = &metav1.StatusDetails{RetryAfterSeconds: retrySeconds}
 	return err
 }
@@ -211,8 +207,7 @@ func (t *Tables) usable(table *Table, need uint64) bool {
 }
 
 func (t *Tables) expired(table *Table) bool {
-	return time.Since(table.checked) >= t.options.TTL ||
-		table.failed && time.Since(table.attempted) >= t.options.Retry
+	return time.Since(table.checked) >= t.options.TTL
 }
 
 // publish makes next the caller's table. If rights have changed, its version is
