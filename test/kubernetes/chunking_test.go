@@ -71,10 +71,15 @@ func (s *scene) counted(n int) {
 func (s *scene) chunks(t *testing.T) {
 	for _, v := range s.views {
 		t.Run(v.resource, func(t *testing.T) {
+			s := s.in(t)
 			for range 3 {
 				c := &chunks{T: t, view: v}
-				c.rest(metav1.ListOptions{Limit: 17})
+				c.next(metav1.ListOptions{Limit: 17})
+				s.putWait("template-later", nil, nil) // is in none of the chunks
+				c.rest(metav1.ListOptions{Limit: 17, Continue: c.token})
 				c.complete()
+				s.remove("template-later")
+				s.gone("template-later")
 			}
 			all, err := v.client.List(t.Context(), metav1.ListOptions{Limit: int64(objects*v.each) + 1})
 			if err != nil {

@@ -137,10 +137,16 @@ func (s *scene) synced() {
 		})
 	}
 	s.remove("synced")
+	s.gone("synced")
+}
+
+// gone waits until no view has a row of a ConfigMap.
+func (s *scene) gone(name string) {
+	s.Helper()
 	for _, v := range s.views {
 		s.until(func() error {
-			if _, err := s.row(v, "synced"); !apierrors.IsNotFound(err) {
-				return fmt.Errorf("a deleted object is still a row in %s (%v)", v.resource, err)
+			if _, err := s.row(v, name); !apierrors.IsNotFound(err) {
+				return fmt.Errorf("%s was deleted and is still a row in %s (%v)", name, v.resource, err)
 			}
 			return nil
 		})
