@@ -100,7 +100,6 @@ func (k *kubectl) test(t *testing.T) {
 	}
 	t.Run("read", func(t *testing.T) { k.in(t).reads() })
 	t.Run("changes", func(t *testing.T) { k.in(t).watchesChanges() })
-	t.Run("writes", func(t *testing.T) { k.in(t).refusesWrites() })
 	t.Run("compression", func(t *testing.T) {
 		k := k.in(t)
 		for _, object := range shelf {
@@ -138,6 +137,10 @@ func (k *kubectl) reads() {
 	k.Run("follow", func(t *testing.T) {
 		t.Parallel()
 		k.in(t).beginsWatches()
+	})
+	k.Run("writes", func(t *testing.T) {
+		t.Parallel()
+		k.in(t).refusesWrites()
 	})
 }
 

@@ -19,13 +19,10 @@ var writes = []string{
 	"replace --force -f FILE",
 	"edit NAME",
 	"patch NAME --type=merge -p {\"metadata\":{\"labels\":{\"a\":\"b\"}}}",
-	"patch NAME --type=json -p [{\"op\":\"add\",\"path\":\"/metadata/labels\",\"value\":{\"a\":\"b\"}}]",
 	"patch NAME --subresource=status --type=merge -p {}",
 	"label NAME a=b",
-	"annotate NAME a=b",
 	"scale NAME --replicas=3",
 	"delete NAME",
-	"delete -f FILE",
 	"delete KIND --all",
 }
 
