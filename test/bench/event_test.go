@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"testing"
@@ -13,7 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
+	kruntime "k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic"
@@ -37,7 +39,10 @@ const (
 // at a time, the next when the snapshot of the last is there; the cost is that
 // of the median event, so that pauses of a shared machine do not count. The
 // compared stores take turns of 5,000 events, so that all meet the same
-// neighbours and the same garbage collector.
+// neighbours. Garbage is collected between the turns: it is that of all stores and
+// of the benchmark itself, and would be collected most of the time at a rate of
+// events that no cluster has. What an event adds to it is what it allocates, which
+// BenchmarkUpdateRow of pkg/inventory shows.
 //
 // x-1m-to-10k is the cost at 1,000,000 rows (BENCH_EVENT_ROWS) divided by that
 // at 10,000. x-10k-targets is the cost at 10,000 rows beside 10,000 targets of
@@ -51,8 +56,10 @@ func BenchmarkEvent(b *testing.B) {
 		}
 	}
 	few, beside, many := collecting(b, fewRows, 0), collecting(b, fewRows, manyTargets), collecting(b, rows, 0)
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	for b.Loop() {
 		for range rounds {
+			runtime.GC()
 			few.change(b)
 			beside.change(b)
 			many.change(b)
@@ -204,7 +211,7 @@ func (s *syntheticSource) object(i, changed int) *unstructured.Unstructured {
 		cm.ResourceVersion = strconv.Itoa(s.rows + 1 + changed)
 		cm.Data["owner"] = fmt.Sprintf("changed-%d", changed)
 	}
-	object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(cm)
+	object, err := kruntime.DefaultUnstructuredConverter.ToUnstructured(cm)
 	if err != nil {
 		panic(err) // a ConfigMap always converts
 	}
