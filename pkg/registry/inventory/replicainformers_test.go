@@ -3,7 +3,6 @@ package inventory
 import (
 	"context"
 	"fmt"
-	"io"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -53,8 +52,7 @@ func TestInformersOverReplicas(t *testing.T) {
 		}
 		return
 	}
-	klog.LogToStderr(false)
-	klog.SetOutput(io.Discard) // clients that lose their servers have much to say
+	klog.SetLogger(klog.Logger{}) // clients that lose their servers have much to say
 	random := slices.Clone(outages)
 	rand.Shuffle(len(random), func(i, j int) { random[i], random[j] = random[j], random[i] })
 	runs := []*run{newRun(t, random[:2]), newRun(t, random[2:])}
