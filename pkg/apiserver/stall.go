@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/apiserver/pkg/endpoints/responsewriter"
@@ -35,11 +36,9 @@ func endStalls(config *genericapiserver.Config) {
 func withStallTimeout(handler http.Handler, timeout time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s := &stallWriter{ResponseWriter: w, controller: http.NewResponseController(w), timeout: timeout, logger: klog.FromContext(r.Context())}
-		s.timer = time.AfterFunc(timeout, s.end)
-		s.timer.Stop()
-		defer s.leave() // of the write that a panic ended
+		s.begin()
 		defer func() {
-			if s.stalled() {
+			if s.finish() {
 				s.logger.V(2).Info("Ended a request whose client did not read", "path", r.URL.Path, "userAgent", r.UserAgent())
 			}
 		}()
@@ -52,13 +51,13 @@ type stallWriter struct {
 	http.ResponseWriter
 	controller *http.ResponseController
 	timeout    time.Duration
-	timer      *time.Timer
 	logger     klog.Logger
 
-	mu      sync.Mutex // guards what follows
-	writing bool
-	since   time.Time // it is writing
-	ended   bool
+	mu    sync.Mutex  // guards what follows
+	timer *time.Timer // runs for as long as the request does: writes are many
+	since time.Time   // it is writing; zero: it is not
+	over  bool        // the request is
+	ended bool        // by check
 }
 
 var _ responsewriter.UserProvidedDecorator = &stallWriter{}
@@ -87,26 +86,40 @@ func (s *stallWriter) Flush() {
 	_ = s.controller.Flush() // the next write has the error
 }
 
+// begin begins the checks.
+func (s *stallWriter) begin() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.timer = time.AfterFunc(s.timeout, s.check)
+}
+
 func (s *stallWriter) enter() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.writing, s.since = true, time.Now()
-	s.timer.Reset(s.timeout)
+	s.since = time.Now()
 }
 
 func (s *stallWriter) leave() {
-	s.timer.Stop()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.writing = false
+	s.since = time.Time{}
 }
 
-// end has the write that goes on fail, if it is the one that the timer was set
-// for: a deadline must not be set for those after it.
-func (s *stallWriter) end() {
+// check has the write that goes on fail if it takes too long, and else looks
+// again when it will have. Nothing can begin meanwhile: a deadline must not be set
+// for the writes after it.
+func (s *stallWriter) check() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.writing || time.Since(s.since) < s.timeout {
+	if s.over {
+		return
+	}
+	left := s.timeout
+	if !s.since.IsZero() {
+		left -= time.Since(s.since)
+	}
+	if left > 0 {
+		s.timer.Reset(left)
 		return
 	}
 	s.ended = true
@@ -115,9 +128,12 @@ func (s *stallWriter) end() {
 	}
 }
 
-func (s *stallWriter) stalled() bool {
+// finish ends the checks, and reports whether one ended the request.
+func (s *stallWriter) finish() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.timer.Stop()
+	s.over = true
 	return s.ended
 }
 
@@ -140,14 +156,28 @@ func (l stallListener) Accept() (net.Conn, error) {
 
 type stallConn struct {
 	net.Conn
-	timeout time.Duration
+	timeout  time.Duration
+	deadline atomic.Pointer[time.Time] // nil unless Write has set the one that holds
 }
 
-// Write writes in chunks, each of which may take its time.
+// SetDeadline sets both deadlines, until the next write.
+func (c *stallConn) SetDeadline(t time.Time) error {
+	c.deadline.Store(nil)
+	return c.Conn.SetDeadline(t)
+}
+
+// SetWriteDeadline sets the deadline of a write that goes on.
+func (c *stallConn) SetWriteDeadline(t time.Time) error {
+	c.deadline.Store(nil)
+	return c.Conn.SetWriteDeadline(t)
+}
+
+// Write writes in chunks, each of which may take its time, or a little less:
+// writes are many, and a deadline is good for those of a while.
 func (c *stallConn) Write(p []byte) (int, error) {
 	written := 0
 	for {
-		if err := c.SetWriteDeadline(time.Now().Add(c.timeout)); err != nil {
+		if err := c.extend(time.Now()); err != nil {
 			return written, err
 		}
 		n, err := c.Conn.Write(p[written:min(len(p), written+stallChunk)])
@@ -155,4 +185,17 @@ func (c *stallConn) Write(p []byte) (int, error) {
 			return written, err
 		}
 	}
+}
+
+// extend sets the deadline, unless the last is still good.
+func (c *stallConn) extend(now time.Time) error {
+	if set := c.deadline.Load(); set != nil && set.Sub(now) >= c.timeout-c.timeout/30 {
+		return nil
+	}
+	deadline := now.Add(c.timeout)
+	if err := c.Conn.SetWriteDeadline(deadline); err != nil {
+		return err
+	}
+	c.deadline.Store(&deadline)
+	return nil
 }
