@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
+	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
@@ -67,6 +68,29 @@ func RegisterAPIService(ctx context.Context, config *rest.Config, group, version
 		return client.Discovery().RESTClient().Get().AbsPath("/apis", group, version).Do(ctx).Error()
 	}); err != nil {
 		return fmt.Errorf("register %s: %w", name, err)
+	}
+	return nil
+}
+
+// AwaitOpenAPI returns when kube-apiserver has the schema of the group's version,
+// which it fetches a moment after the APIService is available: kubectl explain
+// needs it.
+func AwaitOpenAPI(ctx context.Context, config *rest.Config, group, version string) error {
+	client, err := discovery.NewDiscoveryClientForConfig(config)
+	if err != nil {
+		return fmt.Errorf("await schema: %w", err)
+	}
+	path := "apis/" + group + "/" + version
+	ctx, cancel := context.WithTimeoutCause(ctx, waitLimit, fmt.Errorf("not there after %s", waitLimit))
+	defer cancel()
+	if err := poll(ctx, func(context.Context) error {
+		paths, err := client.OpenAPIV3().Paths()
+		if err == nil && paths[path] == nil {
+			err = errors.New("kube-apiserver does not have it yet")
+		}
+		return err
+	}); err != nil {
+		return fmt.Errorf("await schema of %s: %w", path, err)
 	}
 	return nil
 }

@@ -77,6 +77,9 @@ func newServed(t *testing.T) *served {
 	if err := controlplane.RegisterAPIService(t.Context(), s.cp.Config(), controlplane.KollectGroup, controlplane.KollectVersion, port, cert); err != nil {
 		t.Fatal(err)
 	}
+	if err := controlplane.AwaitOpenAPI(t.Context(), s.cp.Config(), controlplane.KollectGroup, controlplane.KollectVersion); err != nil {
+		t.Fatal(err)
+	}
 	return s
 }
 
