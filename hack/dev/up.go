@@ -85,7 +85,7 @@ func (d *dev) start(ctx context.Context) (*controlplane.ControlPlane, error) {
 	if err := k.Register(ctx); err != nil {
 		return cp, fmt.Errorf("%w; the log of kollect-apiserver ends so:\n%s", err, controlplane.Tail(k.LogPath(), 40))
 	}
-	return cp, nil
+	return cp, controlplane.AwaitOpenAPI(ctx, cp.Config(), controlplane.KollectGroup, controlplane.KollectVersion)
 }
 
 // cleanUp ends what was started and removes all of it but the logs.

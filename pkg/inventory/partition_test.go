@@ -173,6 +173,7 @@ func TestPartitionsAreNumbered(t *testing.T) {
 // caught up.
 func TestPartitionsFromNowOn(t *testing.T) {
 	s, _ := newTestStore(Options{})
+	change(s, 3000) // a row that stays
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)

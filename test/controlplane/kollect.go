@@ -110,10 +110,7 @@ func (k *Kollect) end(grace time.Duration) error {
 // Register has kube-apiserver serve KollectGroup from it, instead of from any
 // other, and returns when that works.
 func (k *Kollect) Register(ctx context.Context) error {
-	if err := RegisterAPIService(ctx, k.cp.Config(), KollectGroup, KollectVersion, k.port, k.cp.ca.certPEM); err != nil {
-		return err
-	}
-	return AwaitOpenAPI(ctx, k.cp.Config(), KollectGroup, KollectVersion)
+	return RegisterAPIService(ctx, k.cp.Config(), KollectGroup, KollectVersion, k.port, k.cp.ca.certPEM)
 }
 
 // Config returns the administrator's configuration for asking it directly and

@@ -94,6 +94,9 @@ func (s *suite) start(ctx context.Context, races string) (err error) {
 	if err := s.server.Register(ctx); err != nil {
 		return err
 	}
+	if err := controlplane.AwaitOpenAPI(ctx, s.cp.Config(), controlplane.KollectGroup, controlplane.KollectVersion); err != nil {
+		return err
+	}
 	s.admin, s.core, err = clientsOf(s.cp.Config())
 	return err
 }

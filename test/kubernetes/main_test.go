@@ -77,6 +77,9 @@ func (s *suite) start(ctx context.Context) (err error) {
 	if err := s.server.Register(ctx); err != nil {
 		return err
 	}
+	if err := controlplane.AwaitOpenAPI(ctx, s.cp.Config(), controlplane.KollectGroup, controlplane.KollectVersion); err != nil {
+		return err
+	}
 	if _, err := s.cp.Kubectl(ctx, "create", "clusterrolebinding", "accessible", "--clusterrole=kollect-accessible-rows", "--group=system:authenticated"); err != nil {
 		return err
 	}
