@@ -27,7 +27,7 @@ func demoApps() []app {
 		namespace string
 		names     []string
 	}{
-		{"team-a", []string{"shop", "cart", "search", "checkout", "catalog", "profile", "canary"}},
+		{"team-a", []string{"shop", "cart", "web", "checkout", "catalog", "profile", "canary"}},
 		{"team-b", []string{"billing", "ledger", "invoices", "refunds", "reports", "taxes"}},
 	} {
 		for i, name := range tenant.names {
