@@ -2,7 +2,13 @@ package controlplane
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 )
 
 // ForTest starts a control plane for one test or benchmark, and stops it at
@@ -37,4 +43,30 @@ func (cp *ControlPlane) MustKubectl(t testing.TB, args ...string) string {
 		t.Fatal(err)
 	}
 	return string(out)
+}
+
+// Until waits until check has no error; the test fails if that takes longer than
+// the limit.
+func Until(t testing.TB, limit time.Duration, check func() error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeoutCause(t.Context(), limit, fmt.Errorf("after %s", limit))
+	defer cancel()
+	if err := poll(ctx, func(context.Context) error { return check() }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// RaceLog is the value of GORACE with which servers that were built with the race
+// detector report into the folder.
+func RaceLog(dir string) string { return "log_path=" + filepath.Join(dir, "race") }
+
+// Races returns what servers reported into the folder, as an error. They report
+// until they have ended.
+func Races(dir string) error {
+	reports, err := filepath.Glob(filepath.Join(dir, "race*"))
+	for _, name := range reports {
+		report, readErr := os.ReadFile(name)
+		err = errors.Join(err, readErr, fmt.Errorf("a server raced:\n%s", strings.TrimSpace(string(report))))
+	}
+	return err
 }

@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"k8s.io/client-go/kubernetes"
@@ -45,7 +44,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(races)
-	if err := os.Setenv("GORACE", "log_path="+filepath.Join(races, "race")); err != nil { // of servers
+	if err := os.Setenv("GORACE", controlplane.RaceLog(races)); err != nil { // of servers
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -112,11 +111,5 @@ func clientsOf(config *rest.Config) (versioned.Interface, kubernetes.Interface, 
 
 // end stops everything, and fails if a server raced.
 func (s *suite) end() error {
-	err := s.cp.Stop()
-	reports, globErr := filepath.Glob(filepath.Join(s.races, "race*"))
-	for _, name := range reports {
-		report, readErr := os.ReadFile(name)
-		err = errors.Join(err, readErr, fmt.Errorf("a server raced:\n%s", strings.TrimSpace(string(report))))
-	}
-	return errors.Join(err, globErr)
+	return errors.Join(s.cp.Stop(), controlplane.Races(s.races))
 }

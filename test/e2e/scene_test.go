@@ -123,21 +123,7 @@ func (s *scene) tryApply(manifests string) error {
 // until waits until check has no error.
 func (s *scene) until(check func() error) {
 	s.Helper()
-	ctx, cancel := context.WithTimeout(s.Context(), deadline)
-	defer cancel()
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			s.Fatalf("after %s: %v", deadline, err)
-		case <-tick.C:
-		}
-	}
+	controlplane.Until(s, deadline, check)
 }
 
 // put writes a ConfigMap whose value is what its row shows.

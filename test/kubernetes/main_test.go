@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"k8s.io/client-go/kubernetes"
@@ -51,7 +50,7 @@ func (s *suite) start(ctx context.Context) (err error) {
 	if s.races, err = os.MkdirTemp("", "kollect-races-"); err != nil {
 		return err
 	}
-	if err := os.Setenv("GORACE", "log_path="+filepath.Join(s.races, "race")); err != nil { // of the server
+	if err := os.Setenv("GORACE", controlplane.RaceLog(s.races)); err != nil { // of the server
 		return err
 	}
 	if s.kubectls, err = controlplane.Kubectls(ctx, os.Stderr); err != nil {
@@ -92,10 +91,5 @@ func (s *suite) end() (err error) {
 	if s.cp != nil {
 		err = s.cp.Stop()
 	}
-	reports, globErr := filepath.Glob(filepath.Join(s.races, "race*"))
-	for _, name := range reports {
-		report, readErr := os.ReadFile(name)
-		err = errors.Join(err, readErr, fmt.Errorf("a server raced:\n%s", strings.TrimSpace(string(report))))
-	}
-	return errors.Join(err, globErr, os.RemoveAll(s.races))
+	return errors.Join(err, controlplane.Races(s.races), os.RemoveAll(s.races))
 }

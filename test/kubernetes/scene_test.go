@@ -233,21 +233,7 @@ func (s *scene) apply(manifests string) {
 // until waits until check has no error.
 func (s *scene) until(check func() error) {
 	s.Helper()
-	ctx, cancel := context.WithTimeout(s.Context(), deadline)
-	defer cancel()
-	tick := time.NewTicker(25 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			s.Fatalf("after %s: %v", deadline, err)
-		case <-tick.C:
-		}
-	}
+	controlplane.Until(s, deadline, check)
 }
 
 // sourceOf returns the name of the object that a row is made of.

@@ -46,7 +46,7 @@ const deadline = time.Minute
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{T: t, races: t.TempDir()}
-	t.Setenv("GORACE", "log_path="+filepath.Join(w.races, "race")) // of the server
+	t.Setenv("GORACE", controlplane.RaceLog(w.races)) // of the server
 	binary, err := controlplane.KollectBinary(t.Context(), t.Output(), true)
 	w.must(err)
 	root, err := controlplane.Root()
@@ -77,13 +77,8 @@ func (w *world) way(name string, config *rest.Config) way {
 }
 
 func (w *world) noRaces() {
-	reports, err := filepath.Glob(filepath.Join(w.races, "race*"))
-	if err != nil {
+	if err := controlplane.Races(w.races); err != nil {
 		w.Error(err)
-	}
-	for _, name := range reports {
-		report, err := os.ReadFile(name)
-		w.Errorf("the server raced: %v\n%s", err, report)
 	}
 }
 
@@ -92,7 +87,7 @@ func (w *world) noPanics() {
 	if err != nil || strings.Contains(string(log), "panic") {
 		w.Errorf("the server panicked: %v\n%s", err, log)
 	}
-	w.Logf("the server had no answer %d times, and %d questions about rights had none", w.again.Load(), bytes.Count(log, []byte("Took for denied")))
+	w.Logf("the server had no answer %d times, and could not ask %d times about rights", w.again.Load(), bytes.Count(log, []byte("Could not ask what a caller may list")))
 }
 
 func (w *world) must(err error) {
@@ -105,21 +100,7 @@ func (w *world) must(err error) {
 // until waits until check has no error.
 func (w *world) until(check func() error) {
 	w.Helper()
-	ctx, cancel := context.WithTimeout(w.Context(), deadline)
-	defer cancel()
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			w.Fatalf("after %s: %v", deadline, err)
-		case <-tick.C:
-		}
-	}
+	controlplane.Until(w, deadline, check)
 }
 
 // answer is what the server said.
