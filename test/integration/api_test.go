@@ -115,6 +115,7 @@ func (s *served) add(ref inventory.Ref, rows int) {
 }
 
 func TestServedAPI(t *testing.T) {
+	t.Parallel()
 	s := newServed(t)
 	s.add(inventory.Ref{Namespace: "team-a", Name: "apps"}, 25)
 	s.add(inventory.Ref{Namespace: "team-b", Name: "apps"}, 1)

@@ -17,6 +17,7 @@ import (
 // has the aggregator trust it; a Secret that is lost is made anew, and used,
 // without a restart.
 func TestTheServerKeepsItsOwnCertificate(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	cp := controlplane.ForTest(t, controlplane.Options{})

@@ -192,6 +192,7 @@ func (c *collected) wantStale(target string, synced bool, words ...string) {
 }
 
 func TestCollectorFollowsTheCluster(t *testing.T) {
+	t.Parallel()
 	c := newCollected(t)
 	kubectl := func(args ...string) { t.Helper(); c.cp.MustKubectl(t, args...) }
 	for _, role := range []string{"core", "widgets"} {

@@ -8,6 +8,7 @@ import (
 // What is wrong with one object is said in its conditions and in an event, and
 // disturbs no other.
 func TestConfigurationErrorsAreConditions(t *testing.T) {
+	t.Parallel()
 	c := newConfigured(t)
 	c.apply(namespace("a") + configMaps("a", "one") + colors + grant("a", "default", "a") + `---
 apiVersion: kollect.io/v1alpha1
@@ -169,6 +170,7 @@ spec:
 `
 
 func TestAKindThatAppearsLaterIsCollected(t *testing.T) {
+	t.Parallel()
 	c := newConfigured(t)
 	c.apply(namespace("a") + configMaps("a", "one") + colors + `---
 apiVersion: kollect.io/v1alpha1
@@ -217,6 +219,7 @@ spec: {sinkRefs: [{name: lake}]}
 }
 
 func TestServiceAccountsBoundWhatIsCollected(t *testing.T) {
+	t.Parallel()
 	c := newConfigured(t)
 	c.apply(namespace("a", "team: a") + namespace("b", "team: a") + namespace("c", "team: c") +
 		configMaps("a", "in-a") + configMaps("b", "in-b") + configMaps("c", "in-c") + colors + `---
@@ -271,6 +274,7 @@ metadata: {name: maps, namespace: a}
 // The values of Secrets are collected where the profile says so, by a target
 // whose service account may read them, and leave when the profile does not.
 func TestSecretsAreCollectedByOptIn(t *testing.T) {
+	t.Parallel()
 	c := newConfigured(t)
 	profile := func(values string) string {
 		return `---
@@ -330,6 +334,7 @@ spec: {sinkRefs: [{name: lake}]}
 }
 
 func TestSecretsOfSinksAreReadAgain(t *testing.T) {
+	t.Parallel()
 	c := newConfigured(t)
 	secret := func(token string) string {
 		return strings.ReplaceAll(`{apiVersion: v1, kind: Secret, metadata: {name: token, namespace: a}, stringData: {token: TOKEN}}`, "TOKEN", token)

@@ -177,7 +177,6 @@ func (s *served) writes(t *testing.T) {
 		}
 	}
 	editor := s.write("editor", []byte("sed -i 's/^metadata:/metadata:\\n  labels: {a: b}/' \"$1\"\n"))
-	t.Setenv("KUBE_EDITOR", "sh "+editor)
 	object := s.cp.MustKubectl(t, "get", "inv", "apps", "-n", "team-a", "-o", "yaml")
 	manifest := s.write("inventory.yaml", []byte(regexp.MustCompile("(?m)^  (uid|resourceVersion):.*\n").ReplaceAllString(object, "")))
 	short := s.write("short.yaml", []byte("apiVersion: inventory.kollect.io/v1alpha1\nkind: Inventory\nmetadata: {name: short, namespace: team-a}\n"))
@@ -185,9 +184,11 @@ func (s *served) writes(t *testing.T) {
 		"label inv apps -n team-a a=b", "annotate inv apps -n team-a a=b", "patch inv apps -n team-a --type=merge -p {\"a\":1}", "edit inv apps -n team-a",
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		out, err := s.cp.Kubectl(ctx, strings.Fields(args)...)
+		cmd := s.cp.KubectlCommand(ctx, strings.Fields(args)...)
+		cmd.Env = append(cmd.Env, "KUBE_EDITOR=sh "+editor)
+		out, err := cmd.CombinedOutput()
 		cancel()
-		if err == nil || !strings.Contains(err.Error()+string(out), "the server does not allow this method on the requested resource") {
+		if err == nil || !strings.Contains(string(out), "the server does not allow this method on the requested resource") {
 			t.Errorf("kubectl %s: got %s, %v", args, out, err)
 		}
 	}
@@ -278,6 +279,7 @@ func frames(data []byte) (types string) {
 }
 
 func TestAnswersAreThoseOfKubernetes(t *testing.T) {
+	t.Parallel()
 	s := newServed(t)
 	s.add(inventory.Ref{Namespace: "team-b", Name: "apps"}, 1)
 	s.add(inventory.Ref{Namespace: "team-a", Name: "apps"}, 1)

@@ -9,6 +9,7 @@ import (
 )
 
 func TestClusterInventoryIsExported(t *testing.T) {
+	t.Parallel()
 	c := newConfigured(t)
 	c.apply(namespace("a") + configMaps("a", "one", "two", "three") + colors + `---
 apiVersion: kollect.io/v1alpha1
@@ -87,6 +88,7 @@ spec: {sinkRefs: [{name: lake}]}
 }
 
 func TestNothingIsExportedWhileTheAPIServerIsDown(t *testing.T) {
+	t.Parallel()
 	c := newConfigured(t)
 	c.apply(namespace("a") + configMaps("a", "one", "two") + colors + `---
 apiVersion: kollect.io/v1alpha1

@@ -23,6 +23,7 @@ const (
 
 // TestSnapshots downloads through the aggregator, and from the server itself.
 func TestSnapshots(t *testing.T) {
+	t.Parallel()
 	s := newServed(t)
 	s.add(inventory.Ref{Namespace: "team-a", Name: "apps"}, 2000)
 	s.add(inventory.Ref{Namespace: "team-a", Name: "other"}, 1)
