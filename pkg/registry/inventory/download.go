@@ -119,6 +119,11 @@ func (d *download) count(ctx context.Context) (int64, error) {
 	return nowhere.at, nil
 }
 
+// bufferSize is how much of a file is written at a time: what makes one record of
+// TLS together with the header of an HTTP/2 frame, and so one system call where
+// other sizes make two.
+const bufferSize = 16<<10 - 9
+
 // encode writes the file.
 func (d *download) encode(w io.Writer) error {
 	buffered := bufio.NewWriterSize(w, bufferSize)

@@ -1,16 +1,17 @@
 package inventory
 
 import (
+	"fmt"
 	"io"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 const (
-	// bufferSize is how much of a list is written at a time: what makes one record
-	// of TLS together with the header of an HTTP/2 frame, and so one system call
-	// where other sizes make two.
-	bufferSize = 16<<10 - 9
+	// partSize is from what size on a part of a list is written, while the next
+	// is made. Large parts keep the goroutines, and the client, from waiting for
+	// one another at every frame.
+	partSize = 256 << 10
 	// ahead is for how many objects memory is waited at a time. They and what is
 	// made of them fit into a processor's first cache.
 	ahead = 8
@@ -30,7 +31,8 @@ func (l *list[T]) writeJSON(w io.Writer) error {
 	if _, err := io.WriteString(w, "{"); err != nil {
 		return err
 	}
-	c := &chunks{w: w, buf: make([]byte, 0, bufferSize+bufferSize/4)}
+	c := &parts{w: w, buf: make([]byte, 0, 16<<10)}
+	defer func() { _ = c.wait() }() // nobody may write once this has returned, be it by a panic
 	a := l.of.kind.appender()
 	if l.table != nil {
 		c.buf = append(c.buf, metaTypeMeta("Table")...)
@@ -42,7 +44,7 @@ func (l *list[T]) writeJSON(w io.Writer) error {
 }
 
 // write writes the rest of the list: its metadata, and its objects after start.
-func (l *list[T]) write(c *chunks, a appender[T], start string, each func([]byte, T) []byte) error {
+func (l *list[T]) write(c *parts, a appender[T], start string, each func([]byte, T) []byte) error {
 	c.buf = append(append(append(c.buf, `"metadata":`...), marshal(l.ListMeta)...), start...)
 	next, first := make([]T, 0, ahead), true
 	take := func() error {
@@ -53,7 +55,7 @@ func (l *list[T]) write(c *chunks, a appender[T], start string, each func([]byte
 			}
 			first = false
 			c.buf = each(c.buf, object)
-			if err := c.flush(bufferSize); err != nil {
+			if err := c.pass(); err != nil {
 				return err
 			}
 		}
@@ -72,7 +74,7 @@ func (l *list[T]) write(c *chunks, a appender[T], start string, each func([]byte
 		return err
 	}
 	c.buf = append(c.buf, "]}\n"...)
-	return c.flush(1)
+	return c.finish()
 }
 
 // tableRows returns what appends the rows of a table.
@@ -93,21 +95,56 @@ func (l *list[T]) tableRows(a appender[T]) func([]byte, T) []byte {
 	}
 }
 
-// chunks writes what is appended to it.
-type chunks struct {
+// parts writes what is appended to it: when there is a part, a goroutine writes
+// it, while more is appended.
+type parts struct {
 	w   io.Writer
 	buf []byte
+
+	passed []byte     // to the goroutine
+	ended  chan error // gets how that ended; nil: there is none
 }
 
-// flush writes what is there, if that is so much. It writes as much as is
-// written at a time, and leaves less, which it writes if less was asked for.
-func (c *chunks) flush(least int) error {
-	for len(c.buf) >= least {
-		n := min(len(c.buf), bufferSize)
-		if _, err := c.w.Write(c.buf[:n]); err != nil {
-			return err
-		}
-		c.buf = append(c.buf[:0], c.buf[n:]...)
+// pass has what there is be written if it is a part, once what was before it is.
+func (p *parts) pass() error {
+	if len(p.buf) < partSize {
+		return nil
 	}
+	if err := p.wait(); err != nil {
+		return err
+	}
+	if p.passed == nil {
+		p.passed = make([]byte, 0, cap(p.buf))
+	}
+	part, ended := p.buf, make(chan error, 1)
+	p.buf, p.passed, p.ended = p.passed[:0], part, ended
+	go func() {
+		defer func() {
+			if reason := recover(); reason != nil {
+				ended <- fmt.Errorf("write: %v", reason)
+			}
+		}()
+		_, err := p.w.Write(part)
+		ended <- err
+	}()
 	return nil
+}
+
+// finish writes the rest.
+func (p *parts) finish() error {
+	if err := p.wait(); err != nil {
+		return err
+	}
+	_, err := p.w.Write(p.buf)
+	return err
+}
+
+// wait waits until what was passed is written.
+func (p *parts) wait() error {
+	if p.ended == nil {
+		return nil
+	}
+	err := <-p.ended
+	p.ended = nil
+	return err
 }
