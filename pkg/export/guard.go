@@ -15,10 +15,11 @@ const (
 // compare them: as many others in place of those that go pass.
 type guard struct{ since time.Time }
 
-// until returns when the request may be exported. The zero time is now.
-func (g *guard) until(held int64, r Request) time.Time {
-	removed := held - int64(r.Snapshot.Len())
-	if held <= guardRows || removed <= held/2 {
+// until returns when the request may be exported, after which there are rows. The
+// zero time is now.
+func (g *guard) until(held, rows int64, r Request) time.Time {
+	removed := held - rows
+	if r.Settings.AllowMassDelete || held <= guardRows || removed <= held/2 {
 		*g = guard{}
 		return time.Time{}
 	}

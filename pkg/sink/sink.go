@@ -6,6 +6,7 @@ package sink
 
 import (
 	"context"
+	"iter"
 	"time"
 
 	"kollect.io/kollect/pkg/inventory"
@@ -58,4 +59,67 @@ type SnapshotStore interface {
 	Schema(of *inventory.Inventory) string
 	// Close frees what the store holds. No call may be in progress.
 	Close() error
+}
+
+// Delta brings a destination from what it holds of an inventory to what it is to
+// hold.
+type Delta struct {
+	Inventory *inventory.Inventory
+	// Base is what the destination holds. The updates are right for that alone.
+	Base Mark
+	// Generation is the fencing token, above that of Base.
+	Generation int64
+	// Time of the export.
+	Time time.Time
+	// Hash, as inventory.ContentHash.String returns it, and Rows are of what is
+	// held once the delta is applied.
+	Hash string
+	Rows int64
+	// Updates are in the order of keys. They can be read any number of times.
+	Updates iter.Seq[inventory.Update]
+}
+
+// Keeper is what a destination has in common that holds rows one by one, and is
+// told what changes.
+//
+// Methods may be called from one goroutine at a time for an inventory, and
+// concurrently for different ones. An error is worth another try unless
+// Permanent wraps it. Errors have no secrets in them.
+type Keeper interface {
+	// Mark reads from the destination what it holds of the inventory. It costs
+	// O(1), however many rows there are.
+	Mark(ctx context.Context, of *inventory.Inventory) (Mark, error)
+	// Held reads back which rows of the inventory are there, and yields each once,
+	// in any order, until yield returns an error, which it returns.
+	Held(ctx context.Context, of *inventory.Inventory, yield func(inventory.Held) error) error
+	// Confirm notes, at a cost of O(1), that what is held under mark was still
+	// current at the given time. It returns ErrFenced if the destination holds
+	// something else.
+	Confirm(ctx context.Context, of *inventory.Inventory, mark Mark, at time.Time) (Mark, error)
+	// Schema returns what Mark.Schema would be for the inventory.
+	Schema(of *inventory.Inventory) string
+	// Close frees what the keeper holds. No call may be in progress.
+	Close() error
+}
+
+// RelationalStore is a destination that holds the current rows (ADR-0401), each
+// of which can be changed.
+type RelationalStore interface {
+	Keeper
+	// Apply makes all updates, or none. It returns ErrFenced, and changes nothing,
+	// unless the destination holds the generation of the delta's base. The
+	// returned mark is what is held now.
+	Apply(ctx context.Context, delta Delta) (Mark, error)
+}
+
+// EventEmitter is a destination that is told what changes (ADR-0401), and that
+// remembers the last event of each row.
+type EventEmitter interface {
+	Keeper
+	// Publish makes an event of each update, and of the new mark, which comes
+	// last. It returns ErrFenced unless the destination holds the generation of
+	// the delta's base. If it is cut short a part of the events may be there:
+	// Held says which, and Mark is the old one. The returned mark is what is held
+	// now.
+	Publish(ctx context.Context, delta Delta) (Mark, error)
 }
