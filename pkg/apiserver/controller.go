@@ -20,11 +20,15 @@ func (c *Config) controller(o *Options, store *inventory.Store) (*controller.Con
 	if err != nil {
 		return nil, fmt.Errorf("name this replica: %w", err)
 	}
+	allowed, err := o.sinkAllowed()
+	if err != nil {
+		return nil, err
+	}
 	return controller.New(controller.Config{
 		Client:      c.Generic.ClientConfig,
 		Store:       store,
 		ClusterName: o.ClusterName,
-		Openers:     o.sinks(egressClient(c.Generic.ClientConfig.Host)),
+		Openers:     o.sinks(newEgress(c.Generic.ClientConfig.Host, allowed)),
 		LeaderElection: controller.LeaderElection{
 			Disabled:  !o.LeaderElect,
 			Namespace: o.leaseNamespace(),

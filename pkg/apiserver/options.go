@@ -27,6 +27,9 @@ type Options struct {
 	// SinkFileRoot is the folder that file:// sinks write below; empty turns them
 	// off.
 	SinkFileRoot string
+	// SinkAllowedCIDRs are the networks that sinks may connect to. Loopback and
+	// other special addresses, and the API server's, take a network of their own.
+	SinkAllowedCIDRs []string
 	// CertSecret is the Secret, as namespace/name, in which the server keeps a
 	// serving certificate of its own; empty means the files of SecureServing.
 	CertSecret string
@@ -45,11 +48,12 @@ func NewOptions() *Options {
 	recommended.Admission = nil
 	recommended.EgressSelector = nil
 	return &Options{
-		Recommended: recommended,
-		Logs:        logs.NewOptions(),
-		ClusterName: "default",
-		APIService:  "v1alpha1.inventory.kollect.io",
-		LeaderElect: true,
+		Recommended:      recommended,
+		Logs:             logs.NewOptions(),
+		ClusterName:      "default",
+		SinkAllowedCIDRs: []string{"0.0.0.0/0", "::/0"},
+		APIService:       "v1alpha1.inventory.kollect.io",
+		LeaderElect:      true,
 	}
 }
 
@@ -61,6 +65,7 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	fs.Lookup("kubeconfig").Usage = "The `file` that says how to reach the cluster that is inventoried. Empty: the cluster in which the server runs."
 	fs.StringVar(&o.ClusterName, "cluster-name", o.ClusterName, "The `name` of the cluster in rows and exports, unless an inventory says another. Two clusters that export to one place need two names.")
 	fs.StringVar(&o.SinkFileRoot, "sink-file-root", o.SinkFileRoot, "The `folder` below which sinks with a file:// URL write. Empty: such sinks are refused.")
+	fs.StringSliceVar(&o.SinkAllowedCIDRs, "sink-allowed-cidrs", o.SinkAllowedCIDRs, "The `networks` that sinks may connect to, judged by the resolved address. Loopback, link-local, multicast and metadata addresses are admitted only by a network within those ranges, such as 127.0.0.0/8, and the API server's own address only by itself, such as 10.96.0.1/32.")
 	fs.StringVar(&o.CertSecret, "cert-secret", o.CertSecret, "The Secret, as `namespace/name`, in which the server makes, rotates and shares between replicas a serving certificate for the Service kollect-apiserver of that namespace. Empty: --tls-cert-file, or a self-signed certificate in --cert-dir.")
 	fs.StringVar(&o.APIService, "apiservice", o.APIService, "The `name` of the APIService whose caBundle follows that certificate.")
 	fs.BoolVar(&o.LeaderElect, "leader-elect", o.LeaderElect, "Elect, by a Lease, the one replica that exports. Every replica collects and serves.")
@@ -103,6 +108,9 @@ func (o *Options) Validate() error {
 	errs := o.Recommended.Validate()
 	for _, msg := range validation.IsDNS1123Subdomain(o.ClusterName) {
 		errs = append(errs, fmt.Errorf("--cluster-name %q: %s", o.ClusterName, msg))
+	}
+	if _, err := o.sinkAllowed(); err != nil {
+		errs = append(errs, err)
 	}
 	if o.CertSecret != "" {
 		if _, err := o.certSecret(); err != nil {

@@ -62,7 +62,7 @@ func TestHelpTeaches(t *testing.T) {
 	if err := cmd.Execute(); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"kubectl get inventories -A", "Kollect flags:", "--cluster-name", "--sink-file-root", "--leader-elect-namespace", "--tls-cert-file", "--version"} {
+	for _, want := range []string{"kubectl get inventories -A", "Kollect flags:", "--cluster-name", "--sink-file-root", "--sink-allowed-cidrs", "--leader-elect-namespace", "--tls-cert-file", "--version"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the help does not mention %s", want)
 		}

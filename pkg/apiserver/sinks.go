@@ -11,10 +11,9 @@ import (
 )
 
 // sinks is the list of sinks: a type that is not in it is refused with a
-// condition that says so.
-//
-// client is what they connect with.
-func (o *Options) sinks(client *http.Client) map[kollectv1alpha1.SinkType]controller.Opener {
+// condition that says so. All of them connect by the egress.
+func (o *Options) sinks(egress *egress) map[kollectv1alpha1.SinkType]controller.Opener {
+	client := egress.client()
 	openObjectStore := func(ctx context.Context, config controller.SinkConfig) (sink.SnapshotStore, error) {
 		return o.openObjectStore(ctx, config, client)
 	}
