@@ -26,7 +26,8 @@ type Export struct {
 // means nothing.
 type Mark struct {
 	Generation int64
-	// Hash is the content hash, as inventory.ContentHash.String returns it.
+	// Hash is the content hash, as inventory.ContentHash.String returns it. It is
+	// empty if only a part of what changed is there; see Delta.Begun.
 	Hash string
 	// Schema identifies the columns and the encoding of what is held, so that
 	// the same content is written again when those change.
@@ -71,12 +72,30 @@ type Delta struct {
 	Generation int64
 	// Time of the export.
 	Time time.Time
-	// Hash, as inventory.ContentHash.String returns it, and Rows are of what is
-	// held once the delta is applied.
-	Hash string
-	Rows int64
+	// Hash, as inventory.ContentHash.String returns it, Schema and Rows are of what
+	// is held once the delta is applied. Schema is not always what Keeper.Schema
+	// returns: while a target is left alone, its rows are as they were.
+	Hash   string
+	Schema string
+	Rows   int64
 	// Updates are in the order of keys. They can be read any number of times.
 	Updates iter.Seq[inventory.Update]
+}
+
+// Mark is what the destination holds once the delta is applied.
+func (d Delta) Mark() Mark {
+	return Mark{Generation: d.Generation, Hash: d.Hash, Schema: d.Schema, Rows: d.Rows, Time: d.Time}
+}
+
+// Begun is what the destination holds while a part of the updates is there: no
+// content that has a hash.
+func (d Delta) Begun() Mark {
+	m := d.Base
+	m.Generation, m.Hash = d.Generation, ""
+	if d.Base.Generation == 0 { // nothing was held, so that all will be of the schema
+		m.Schema, m.Time = d.Schema, d.Time
+	}
+	return m
 }
 
 // Keeper is what a destination has in common that holds rows one by one, and is
@@ -107,8 +126,8 @@ type Keeper interface {
 type RelationalStore interface {
 	Keeper
 	// Apply makes all updates, or none. It returns ErrFenced, and changes nothing,
-	// unless the destination holds the generation of the delta's base. The
-	// returned mark is what is held now.
+	// unless the destination holds the generation of the delta's base. It returns
+	// delta.Mark(), which is what is held then.
 	Apply(ctx context.Context, delta Delta) (Mark, error)
 }
 
@@ -116,10 +135,10 @@ type RelationalStore interface {
 // remembers the last event of each row.
 type EventEmitter interface {
 	Keeper
-	// Publish makes an event of each update, and of the new mark, which comes
-	// last. It returns ErrFenced unless the destination holds the generation of
-	// the delta's base. If it is cut short a part of the events may be there:
-	// Held says which, and Mark is the old one. The returned mark is what is held
-	// now.
+	// Publish makes an event of each update, and of delta.Mark(), which comes last
+	// and is what it returns. It returns ErrFenced, and changes nothing, unless the
+	// destination holds the generation of the delta's base. If it is cut short, Held
+	// says which events are there; so unless all can be published at once, it first
+	// notes delta.Begun(), that nobody takes a part for the old content.
 	Publish(ctx context.Context, delta Delta) (Mark, error)
 }
