@@ -66,7 +66,8 @@ type SnapshotStore interface {
 // hold.
 type Delta struct {
 	Inventory *inventory.Inventory
-	// Base is what the destination holds. The updates are right for that alone.
+	// Base is what the destination holds. The updates are right for that alone. If
+	// no rows are held they are of any schema, and Base says that of the delta.
 	Base Mark
 	// Generation is the fencing token, above that of Base.
 	Generation int64
@@ -88,12 +89,12 @@ func (d Delta) Mark() Mark {
 }
 
 // Begun is what the destination holds while a part of the updates is there: no
-// content that has a hash.
+// content that has a hash, and nothing of one schema if that changes.
 func (d Delta) Begun() Mark {
 	m := d.Base
 	m.Generation, m.Hash = d.Generation, ""
-	if d.Base.Generation == 0 { // nothing was held, so that all will be of the schema
-		m.Schema, m.Time = d.Schema, d.Time
+	if m.Schema != d.Schema {
+		m.Schema = ""
 	}
 	return m
 }
