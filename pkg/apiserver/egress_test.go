@@ -172,8 +172,8 @@ func TestAllowedNetworksAreValidated(t *testing.T) {
 		{"64:ff9b::/96", "write 0.0.0.0/0"},
 	} {
 		o := NewOptions()
-		fs := o.Flags().FlagSet("kollect")
-		if err := fs.Parse([]string{"--sink-allowed-cidrs=" + test.cidrs}); err != nil {
+		sets := o.Flags()
+		if err := sets.FlagSet("kollect").Parse([]string{"--sink-allowed-cidrs=" + test.cidrs}); err != nil {
 			t.Fatal(err)
 		}
 		err := o.Validate()
