@@ -40,7 +40,7 @@ type Update struct {
 // a snapshot nothing.
 type Base struct {
 	root    *node
-	origins []Origin // of the entries without a row, whose versions are their indexes
+	origins []Origin // of the entries without a row, whose version n is for origins[n-1]
 }
 
 // NewBase returns what was read back from a destination, in any order. It sorts
@@ -56,9 +56,9 @@ func NewBase(held []Held) *Base {
 		}
 		at, known := index[h.Origin]
 		if !known {
+			b.origins = append(b.origins, h.Origin)
 			at = uint64(len(b.origins))
 			index[h.Origin] = at
-			b.origins = append(b.origins, h.Origin)
 		}
 		items = append(items, item{Entry{Key: h.Key, Version: at}, h.Hash})
 	}
@@ -95,14 +95,9 @@ func (b *Base) Diff(after *Snapshot, keep func(TargetRef) bool) iter.Seq[Update]
 
 // update returns what becomes of a row, and false if nothing does.
 func (b *Base) update(before, after Entry, keep func(TargetRef) bool) (Update, bool) {
-	u := Update{Key: after.Key, Row: after.Row}
-	if after.Row == nil {
-		u.Key, u.Held = before.Key, true
-	} else {
-		u.Held = before.Key == after.Key
-	}
+	u := Update{Key: after.Key, Row: after.Row, Held: before.Row != nil || before.Version > 0}
 	if u.Held {
-		u.Origin = b.origin(before)
+		u.Key, u.Origin = before.Key, b.origin(before)
 	}
 	if keep != nil && (u.Held && keep(u.Origin.Target) || u.Row != nil && keep(*u.Row.target)) {
 		return Update{}, false
@@ -114,7 +109,7 @@ func (b *Base) origin(e Entry) Origin {
 	if e.Row != nil {
 		return e.Row.Origin()
 	}
-	return b.origins[e.Version]
+	return b.origins[e.Version-1]
 }
 
 // After returns what the destination holds once it has what Diff yields.
