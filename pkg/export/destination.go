@@ -11,7 +11,8 @@ import (
 
 // Destination is what a loop sees of a sink: one inventory there. It remembers
 // what the sink holds between calls, and reads it again after any error. It is
-// not safe for concurrent use. There is an adapter a role: FromSnapshotStore.
+// not safe for concurrent use. There is an adapter a role: FromSnapshotStore,
+// FromRelationalStore and FromEventEmitter.
 type Destination interface {
 	// Export brings the destination to the snapshot, as far as that is due and
 	// allowed. An error is worth another try unless sink.IsPermanent; it wraps

@@ -153,9 +153,11 @@ var (
 	pods   = &inventory.Resource{Version: "v1", Resource: "pods", Kind: "Pod"}
 )
 
-func row(name, content string) *inventory.Row {
+func row(name, content string) *inventory.Row { return rowOf(&target, name, content) }
+
+func rowOf(target *inventory.TargetRef, name, content string) *inventory.Row {
 	return inventory.NewRow(inventory.RowContent{
-		Resource: pods, Target: &target, Namespace: "team-a", Name: name, UID: "uid-" + name,
+		Resource: pods, Target: target, Namespace: "team-a", Name: name, UID: "uid-" + name,
 		Attributes: []byte(`{"a":"` + content + `"}`),
 	})
 }
@@ -207,7 +209,11 @@ func (f *fixture) restart(options ...func(*Options)) {
 }
 
 func (f *fixture) pair(name string, store sink.SnapshotStore, settings Settings) {
-	f.exporter.Set(Pair{Inventory: ref, Sink: name, Destination: FromSnapshotStore(store), Settings: settings})
+	f.destination(name, FromSnapshotStore(store), settings)
+}
+
+func (f *fixture) destination(name string, d Destination, settings Settings) {
+	f.exporter.Set(Pair{Inventory: ref, Sink: name, Destination: d, Settings: settings})
 	synctest.Wait()
 }
 
@@ -266,3 +272,7 @@ func rows(n int) []*inventory.Row {
 }
 
 var errDown = errors.New("dial https://user:secret@store.example: connection refused")
+
+func putRow(row *inventory.Row) func(*inventory.Tx) {
+	return func(tx *inventory.Tx) { tx.Put(row, "1") }
+}

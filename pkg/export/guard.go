@@ -15,11 +15,11 @@ const (
 // compare them: as many others in place of those that go pass.
 type guard struct{ since time.Time }
 
-// until returns when the request may be exported, after which there are rows. The
-// zero time is now.
-func (g *guard) until(held, rows int64, r Request) time.Time {
-	removed := held - rows
-	if r.Settings.AllowMassDelete || held <= guardRows || removed <= held/2 {
+// until returns when the request may be exported, of which rows are left of so many
+// before. The zero time is now.
+func (g *guard) until(before, after int, r Request) time.Time {
+	removed := before - after
+	if r.Settings.AllowMassDelete || before <= guardRows || removed <= before/2 {
 		*g = guard{}
 		return time.Time{}
 	}

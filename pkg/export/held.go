@@ -24,9 +24,12 @@ type held struct {
 	guard guard
 }
 
+// knows reports whether the mark is what the destination holds of the inventory.
+func (d *held) knows(of *inventory.Inventory) bool { return d.known && d.cluster == of.Cluster }
+
 // readMark asks the destination what it holds, unless that is known.
 func (d *held) readMark(ctx context.Context, of *inventory.Inventory, read func(context.Context, *inventory.Inventory) (sink.Mark, error)) error {
-	if d.known && d.cluster == of.Cluster {
+	if d.knows(of) {
 		return nil
 	}
 	mark, err := read(ctx, of)
@@ -43,16 +46,16 @@ func (d *held) holds(hash inventory.ContentHash, schema string) bool {
 	return d.mark.Generation > 0 && d.mark.Hash == hash.String() && d.mark.Schema == schema
 }
 
-// guarded reports whether an export that leaves so many rows has to wait for
-// another snapshot to agree.
-func (d *held) guarded(r Request, rows int) (Result, bool) {
-	until := d.guard.until(d.mark.Rows, int64(rows), r)
+// guarded reports whether an export that leaves some of the rows there has to wait
+// for another snapshot to agree.
+func (d *held) guarded(r Request, before, after int) (Result, bool) {
+	until := d.guard.until(before, after, r)
 	if !until.After(r.Now) {
 		return Result{}, false
 	}
 	return Result{Outcome: MassDelete, Mark: d.mark, Next: until, Message: fmt.Sprintf(
 		"the export would remove %d of %d rows; it goes on if a complete snapshot still says so at %s",
-		d.mark.Rows-int64(rows), d.mark.Rows, until.UTC().Format(time.RFC3339))}, true
+		before-after, before, until.UTC().Format(time.RFC3339))}, true
 }
 
 // due is when changed content may be written.
@@ -85,14 +88,14 @@ func (d *held) confirm(ctx context.Context, r Request, confirm func(context.Cont
 
 // write writes under a generation of its own, with room for rows in memory. The
 // error is errSuperseded if nothing was written since a newer snapshot was.
-func (d *held) write(ctx context.Context, r Request, rows int, write func(generation int64) (sink.Mark, error)) (sink.Mark, error) {
+func (d *held) write(ctx context.Context, r Request, rows int, write func(generation int64) (sink.Mark, error)) error {
 	generation, err := r.Generation(ctx, r.Snapshot, max(d.mark.Generation, d.spent)+1)
 	if err != nil {
-		return sink.Mark{}, fmt.Errorf("reserve a generation: %w", err)
+		return fmt.Errorf("reserve a generation: %w", err)
 	}
 	leave, err := r.Room(ctx, rows)
 	if err != nil {
-		return sink.Mark{}, err
+		return err
 	}
 	defer leave()
 	d.known = false
@@ -101,11 +104,11 @@ func (d *held) write(ctx context.Context, r Request, rows int, write func(genera
 		d.spent = max(d.spent, generation)
 	}
 	if err != nil {
-		return sink.Mark{}, fmt.Errorf("write the snapshot: %w", err)
+		return fmt.Errorf("write the snapshot: %w", err)
 	}
 	d.lastWrite = r.Now
 	d.settle(r, mark)
-	return mark, nil
+	return nil
 }
 
 func (d *held) settle(r Request, mark sink.Mark) {

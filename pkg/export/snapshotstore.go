@@ -32,13 +32,13 @@ func (d *snapshotStore) Export(ctx context.Context, r Request) (Result, error) {
 	if d.holds(r.Snapshot.Hash(), d.store.Schema(of)) {
 		return d.confirm(ctx, r, d.store.Confirm)
 	}
-	if result, wait := d.guarded(r, r.Snapshot.Len()); wait {
+	if result, wait := d.guarded(r, int(d.mark.Rows), r.Snapshot.Len()); wait {
 		return result, nil
 	}
 	if due := d.due(r); due.After(r.Now) {
 		return Result{Outcome: Delayed, Mark: d.mark, Next: due, Hold: true}, nil
 	}
-	_, err := d.write(ctx, r, r.Snapshot.Len(), func(generation int64) (sink.Mark, error) {
+	err := d.write(ctx, r, r.Snapshot.Len(), func(generation int64) (sink.Mark, error) {
 		return d.store.Write(ctx, sink.Export{Snapshot: r.Snapshot, Generation: generation, Time: r.Now})
 	})
 	if errors.Is(err, errSuperseded) {

@@ -74,8 +74,8 @@ type Delta struct {
 	// Time of the export.
 	Time time.Time
 	// Hash, as inventory.ContentHash.String returns it, Schema and Rows are of what
-	// is held once the delta is applied. Schema is not always what Keeper.Schema
-	// returns: while a target is left alone, its rows are as they were.
+	// is held once the delta is applied. Schema is what Keeper.Schema returns, or
+	// empty if rows that are left alone are of another.
 	Hash   string
 	Schema string
 	Rows   int64
