@@ -200,6 +200,50 @@ func TestWhatWasCutShortIsMended(t *testing.T) {
 	}
 }
 
+func TestFirstExportThatIsCutShortGoesOn(t *testing.T) {
+	bubble(t, func(f *fixture) {
+		_, emitter := newFakes(f)
+		emitter.cut = 149
+		f.setTarget(target, true, rows(150)...)
+		f.destination("sink", FromEventEmitter(emitter), Settings{})
+		f.wait(time.Minute)
+		emitter.wantDeltas(2, 150+1)
+		emitter.holds(f.snapshot())
+	})
+}
+
+// The mark of what was cut short does not tell how many rows there are.
+func TestMassDeleteAfterWhatWasCutShortIsHeldBack(t *testing.T) {
+	bubble(t, func(f *fixture) {
+		_, emitter := newFakes(f)
+		emitter.cut = 149
+		f.setTarget(target, true, rows(150)...)
+		f.destination("sink", FromEventEmitter(emitter), Settings{})
+		f.remove(rows(140)...)
+		f.wait(time.Second)
+		if got := f.state(); got.Outcome != MassDelete {
+			t.Errorf("state %+v, want one that says what is held back", got)
+		}
+	})
+}
+
+func TestSchemaChangeThatIsCutShortAndTakenBackIsMended(t *testing.T) {
+	bubble(t, func(f *fixture) {
+		_, emitter := newFakes(f)
+		columns := func(columns ...inventory.Column) {
+			f.store.Update(func(tx *inventory.Tx) { tx.SetTarget(target, columns) })
+			synctest.Wait()
+		}
+		f.setTarget(target, true, rows(10)...)
+		f.destination("sink", FromEventEmitter(emitter), Settings{})
+		emitter.set(func() { emitter.cut = 5 })
+		columns(inventory.Column{Name: "image", Type: inventory.ColumnString})
+		columns()
+		f.wait(time.Minute)
+		emitter.holds(f.snapshot())
+	})
+}
+
 func TestLostAnswerIsReadFromTheMark(t *testing.T) {
 	eachKeeper(t, func(f *fixture, fake *fakeKeeper, export func()) {
 		f.setTarget(target, true, rows(10)...)
