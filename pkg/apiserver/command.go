@@ -10,6 +10,7 @@ import (
 	cliflag "k8s.io/component-base/cli/flag"
 	logsapi "k8s.io/component-base/logs/api/v1"
 	_ "k8s.io/component-base/logs/json/register" // --logging-format=json
+	"k8s.io/component-base/metrics/legacyregistry"
 	"k8s.io/component-base/term"
 	"k8s.io/component-base/version/verflag"
 	"k8s.io/klog/v2"
@@ -98,6 +99,9 @@ func run(ctx context.Context, o *Options) error {
 	controller, err := config.controller(o, store)
 	if err != nil {
 		return err
+	}
+	if err := legacyregistry.CustomRegister(controller.Metrics()); err != nil {
+		return fmt.Errorf("register metrics: %w", err)
 	}
 	klog.FromContext(ctx).Info("Serving", "cluster", o.ClusterName)
 	group, ctx := errgroup.WithContext(ctx)

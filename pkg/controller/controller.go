@@ -18,6 +18,7 @@ import (
 
 	kollectv1alpha1 "kollect.io/kollect/pkg/apis/kollect/v1alpha1"
 	"kollect.io/kollect/pkg/collect"
+	"kollect.io/kollect/pkg/export"
 	clientset "kollect.io/kollect/pkg/generated/clientset/versioned"
 	informers "kollect.io/kollect/pkg/generated/informers/externalversions"
 	"kollect.io/kollect/pkg/inventory"
@@ -128,6 +129,17 @@ func New(config Config) (*Controller, error) {
 	})
 	c.collector, c.collect = collector, collector.Run
 	return c, nil
+}
+
+// Metrics returns the metrics of what is exported, of which there are none while
+// another process leads.
+func (c *Controller) Metrics() *export.Metrics {
+	return export.NewMetrics(func() *export.Exporter {
+		if t := c.leading.Load(); t != nil {
+			return t.exporter
+		}
+		return nil
+	})
 }
 
 // newController returns a controller without a collector.

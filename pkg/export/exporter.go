@@ -2,6 +2,7 @@ package export
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -56,8 +57,9 @@ type pairKey struct {
 }
 
 type running struct {
-	loop  *loop
-	state State
+	loop   *loop
+	state  State
+	behind time.Time // since when there is content that the sink does not hold; zero: there is none
 }
 
 // New returns an exporter without pairs.
@@ -102,13 +104,16 @@ func (e *Exporter) Set(pair Pair) {
 	l := &loop{pair: pair, exporter: e, changed: make(chan struct{}, 1), done: make(chan struct{})}
 	next := &running{loop: l, state: State{SinkState: inventory.SinkState{Name: pair.Sink}, Outcome: Pending}}
 	if old := pairs[pair.Sink]; old != nil {
-		next.state = old.state
+		next.state, next.behind = old.state, old.behind
 		l.after = e.stop(old.loop)
 	} else {
 		l.after = e.ending[l.key()]
 	}
 	delete(e.ending, l.key())
 	pairs[pair.Sink] = next
+	if snapshot := e.options.Store.State().Snapshot(pair.Inventory); snapshot != nil {
+		next.changed(snapshot.Hash())
+	}
 	if e.ended {
 		l.end()
 		return
@@ -242,26 +247,33 @@ func (e *Exporter) follow(ctx context.Context, cursor *inventory.Cursor, wg *syn
 		events, _ := cursor.Next()
 		for _, event := range events {
 			if event.HeadAfter != nil {
-				e.wake(event.Inventory.Ref)
+				e.wake(event.Inventory.Ref, event.HeadAfter.Hash)
 			}
 		}
 	}
 }
 
 func (e *Exporter) wakeAll() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, pairs := range e.pairs {
-		for _, r := range pairs {
-			r.loop.wake()
+	state := e.options.Store.State()
+	for _, ref := range e.inventories() {
+		if snapshot := state.Snapshot(ref); snapshot != nil {
+			e.wake(ref, snapshot.Hash())
 		}
 	}
 }
 
-func (e *Exporter) wake(ref inventory.Ref) {
+func (e *Exporter) inventories() []inventory.Ref {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Collect(maps.Keys(e.pairs))
+}
+
+// wake tells the inventory's loops what the hash of the newest snapshot is.
+func (e *Exporter) wake(ref inventory.Ref, hash inventory.ContentHash) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, r := range e.pairs[ref] {
+		r.changed(hash)
 		r.loop.wake()
 	}
 }

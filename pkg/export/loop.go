@@ -83,6 +83,7 @@ func (l *loop) run(ctx context.Context) {
 // attempt exports the newest snapshot, if that is due, and returns when to try
 // again; hold says not to before.
 func (l *loop) attempt(ctx context.Context) (next time.Time, hold bool) {
+	began := time.Now()
 	snapshot := l.exporter.options.Store.State().Snapshot(l.pair.Inventory)
 	if snapshot == nil {
 		return time.Time{}, false
@@ -107,6 +108,9 @@ func (l *loop) attempt(ctx context.Context) (next time.Time, hold bool) {
 			s.LastError, s.RetryTime = clip(result.Message), result.Next
 		}
 	})
+	if result.Mark.Hash == snapshot.Hash().String() {
+		l.exporter.reached(l, snapshot, began)
+	}
 	return result.Next, result.Hold
 }
 
