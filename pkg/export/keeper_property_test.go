@@ -18,7 +18,7 @@ var second = inventory.TargetRef{Namespace: "team-a", Name: "jobs"}
 // its schema. They are never told what they know, nor anything of a target that is
 // not synced; the fakes check that.
 func TestKeepersEndWithTheLastSnapshot(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range uint64(40) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			bubble(t, func(f *fixture) {
 				store, emitter := newFakes(f)

@@ -106,6 +106,14 @@ func TestLagOfASlowSinkIsBounded(t *testing.T) {
 		if got := f.metrics(); got["pending lake"] != 0 {
 			t.Errorf("pending once nothing changes: %v", got)
 		}
+		f.put(row("a", "written from now on"))
+		f.wait(time.Second)
+		f.put(row("a", "changed meanwhile"))
+		f.wait(3 * time.Second) // the first is written, the second is being written
+		if got := f.metrics(); got["pending lake"] != 1 || got["lag_seconds lake"] < 3 || got["lag_seconds lake"] > 4 {
+			t.Errorf("lag of what changed during a write: %v", got)
+		}
+		f.wait(time.Minute)
 	})
 }
 
