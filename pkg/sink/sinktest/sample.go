@@ -27,14 +27,17 @@ var SampleColumns = []inventory.Column{
 
 // NewSample returns an inventory of Deployments without rows. An empty
 // namespace in ref makes it a cluster inventory.
-func NewSample(ref inventory.Ref) *Sample {
+func NewSample(ref inventory.Ref) *Sample { return NewSampleOf("demo", ref) }
+
+// NewSampleOf is NewSample for another cluster than demo.
+func NewSampleOf(cluster string, ref inventory.Ref) *Sample {
 	s := &Sample{
 		store:    inventory.NewStore(inventory.Options{}),
 		resource: &inventory.Resource{Group: "apps", Version: "v1", Resource: "deployments", Kind: "Deployment"},
 		target:   &inventory.TargetRef{Namespace: ref.Namespace, Name: "web"},
 		rows:     map[string]*inventory.Row{},
 	}
-	s.def = inventory.Inventory{Ref: ref, Cluster: "demo", SpecGeneration: 1, Targets: []inventory.TargetRef{*s.target}}
+	s.def = inventory.Inventory{Ref: ref, Cluster: cluster, SpecGeneration: 1, Targets: []inventory.TargetRef{*s.target}}
 	s.store.Update(func(tx *inventory.Tx) {
 		tx.SetTarget(*s.target, SampleColumns)
 		tx.SetTargetState(*s.target, inventory.TargetState{Synced: true})
@@ -76,6 +79,11 @@ func (s *Sample) Delete(names ...string) {
 			delete(s.rows, name)
 		}
 	})
+}
+
+// Promote replaces the promoted attributes.
+func (s *Sample) Promote(columns ...inventory.Column) {
+	s.store.Update(func(tx *inventory.Tx) { tx.SetTarget(*s.target, columns) })
 }
 
 // Store returns the store that the rows are in.
