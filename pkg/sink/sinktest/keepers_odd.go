@@ -107,8 +107,14 @@ func plain(c *Content) *Content {
 		return nil
 	}
 	p := &Content{Generation: c.Generation, Rows: make(map[string]string, len(c.Rows))}
+	known := map[string]string{}
 	for key, attributes := range c.Rows {
-		p.Rows[key] = plainJSON(attributes)
+		form, ok := known[attributes]
+		if !ok {
+			form = plainJSON(attributes)
+			known[attributes] = form
+		}
+		p.Rows[key] = form
 	}
 	return p
 }
