@@ -32,6 +32,21 @@ need_cc() {
   fi
 }
 
+# need_postgres: tests start servers of their own, so that Debian's own one has
+# no cluster to start.
+need_postgres() {
+  if ! compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null && ! command -v initdb >/dev/null; then
+    if [[ "$(id -u)" == 0 ]]; then
+      mkdir -p /etc/postgresql-common
+      [[ -e /etc/postgresql-common/createcluster.conf ]] || echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf
+    fi
+    install_packages PostgreSQL postgresql
+  fi
+  if [[ ! -x /usr/sbin/pgbouncer ]]; then
+    need pgbouncer pgbouncer
+  fi
+}
+
 # links CC FLAG...: whether the compiler makes a program.
 links() {
   local cc="$1" folder status=0

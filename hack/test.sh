@@ -10,6 +10,7 @@ source hack/lib.sh
 need_go
 need git git
 need_cc
+need_postgres
 export CGO_ENABLED=1
 
 dirs="$(modules)" || exit 1

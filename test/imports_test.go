@@ -28,6 +28,7 @@ var arrows = map[string][]string{
 	"pkg/sink":              {"pkg/inventory"},
 	"pkg/format":            {"pkg/inventory"},
 	"pkg/sink/objectstore":  {"pkg/sink", "pkg/format", "pkg/inventory", "pkg/apis/kollect"},
+	"pkg/sink/postgres":     {"pkg/sink", "pkg/inventory", "pkg/apis/kollect"},
 	"pkg/sink/sinktest":     {"pkg/sink", "pkg/inventory"},
 	"pkg/export":            {"pkg/inventory", "pkg/sink"},
 	"pkg/controller":        {"pkg/collect", "pkg/export", "pkg/extract", "pkg/sink", "pkg/inventory", "pkg/apis/kollect", "pkg/generated"},

@@ -1,0 +1,219 @@
+package postgres
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	kollectv1alpha1 "kollect.io/kollect/pkg/apis/kollect/v1alpha1"
+	"kollect.io/kollect/pkg/sink"
+)
+
+// column is one of a table's.
+type column struct {
+	name, kind string
+	null       bool
+}
+
+// Text that keys are made of is compared by its bytes: that is what the server
+// does fastest, and no update of its operating system's languages harms an index.
+const identifier = `text collate "C"`
+
+var (
+	// placeColumns name an inventory, in both tables.
+	placeColumns = []column{
+		{name: "cluster", kind: "text"},
+		{name: "inventory_namespace", kind: "text"},
+		{name: "inventory_name", kind: "text"},
+	}
+	// exportColumns say which export last changed the row.
+	exportColumns = []column{
+		{name: "generation", kind: "bigint"},
+		{name: "exported_at", kind: "timestamp with time zone"},
+	}
+	// rowColumns are the row itself, in the order of appendLine.
+	rowColumns = []column{
+		{name: "row_key", kind: "text"},
+		{name: "row_hash", kind: "bytea"},
+		{name: "target_namespace", kind: "text"},
+		{name: "target_name", kind: "text"},
+		{name: "api_group", kind: "text"},
+		{name: "api_version", kind: "text"},
+		{name: "resource", kind: "text"},
+		{name: "kind", kind: "text"},
+		{name: "resource_namespace", kind: "text"},
+		{name: "resource_name", kind: "text"},
+		{name: "uid", kind: "text"},
+		{name: "created_at", kind: "timestamp with time zone", null: true},
+		{name: "labels", kind: "jsonb"},
+		{name: "attributes", kind: "jsonb"},
+	}
+	deletedColumn = column{name: "deleted_at", kind: "timestamp with time zone", null: true}
+
+	stateColumns = []column{
+		{name: "generation", kind: "bigint"},
+		{name: "content_hash", kind: "text"},
+		{name: "schema_version", kind: "text"},
+		{name: "row_count", kind: "bigint"},
+		{name: "exported_at", kind: "timestamp with time zone"},
+		{name: "confirmed_at", kind: "timestamp with time zone"},
+	}
+
+	placeKey = names(placeColumns)
+	rowKey   = append(names(placeColumns), "row_key")
+)
+
+func names(columns []column) []string {
+	var all []string
+	for _, c := range columns {
+		all = append(all, c.name)
+	}
+	return all
+}
+
+// tables are the statements on one sink's tables. $1 to $3 name the inventory;
+// in those that change rows, $4 and $5 are the values of exportColumns.
+type tables struct {
+	schema, rows, state string
+	rowsName, stateName string // for people
+
+	selectMark, selectHeld, selectAny string
+	confirm, claim, claimFirst        string
+	clear, upsert, remove             string
+	copyRows, createDelta             string
+}
+
+const stateSuffix = "_state"
+
+const copyDelta = "copy pg_temp.kollect_delta from stdin"
+
+var validName = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
+
+func newTables(spec kollectv1alpha1.PostgresSink) (tables, error) {
+	t := tables{schema: spec.Schema, rows: spec.Table}
+	if t.schema == "" {
+		t.schema = "public"
+	}
+	if t.rows == "" {
+		t.rows = "kollect_rows"
+	}
+	t.state = t.rows + stateSuffix
+	t.rowsName, t.stateName = t.schema+"."+t.rows, t.schema+"."+t.state
+	const maxName = 63
+	switch {
+	case !validName.MatchString(t.schema) || len(t.schema) > maxName:
+		return tables{}, errors.New("spec.postgres.schema: must start with a letter or '_' and go on with letters, digits and '_', at most 63")
+	case !validName.MatchString(t.rows) || len(t.state) > maxName:
+		return tables{}, fmt.Errorf("spec.postgres.table: must start with a letter or '_' and go on with letters, digits and '_', at most %d, so that the name of %s fits too",
+			maxName-len(stateSuffix), "<table>"+stateSuffix)
+	}
+	t.prepare()
+	return t, nil
+}
+
+func (t *tables) quoted(name string) string { return pgx.Identifier{t.schema, name}.Sanitize() }
+
+const here = " where (cluster, inventory_namespace, inventory_name) = ($1, $2, $3)"
+
+// removed are the keys of rows to delete, by all columns of the primary key, so
+// that each is looked up in its index: without statistics, as after a first
+// export, the planner would rather read all rows of an inventory.
+const removed = "(select $1::text as cluster, $2::text as inventory_namespace, $3::text as inventory_name, row_key " +
+	"from pg_temp.kollect_delta where row_hash is null offset 0) d " +
+	"where r.cluster = d.cluster and r.inventory_namespace = d.inventory_namespace and r.inventory_name = d.inventory_name and r.row_key = d.row_key"
+
+func (t *tables) prepare() {
+	const mark = "generation, content_hash, schema_version, row_count, (extract(epoch from confirmed_at) * 1000000)::bigint"
+	rows, state := t.quoted(t.rows), t.quoted(t.state)
+	t.selectMark = "select " + mark + " from " + state + here
+	t.selectHeld = "select row_key, row_hash, target_namespace, target_name, api_group, kind from " + rows + here + " and deleted_at is null"
+	t.selectAny = "select 1 from " + rows + here + " limit 1"
+	t.confirm = "update " + state + " set confirmed_at = greatest(confirmed_at, $7::timestamptz)" + here +
+		" and (generation, content_hash, schema_version) = ($4::bigint, $5, $6) returning " + mark
+	t.claim = "update " + state + " set (generation, content_hash, schema_version, row_count, exported_at, confirmed_at) = " +
+		"($5::bigint, $6, $7, $8::bigint, $9::timestamptz, $9::timestamptz)" + here + " and generation = $4::bigint and generation < $5::bigint"
+	t.claimFirst = "insert into " + state + " (" + list("", placeColumns, stateColumns) + ") " +
+		"select $1, $2, $3, $5::bigint, $6, $7, $8::bigint, $9::timestamptz, $9::timestamptz where $4::bigint < $5::bigint on conflict do nothing"
+	t.clear = "delete from " + rows + here
+	t.remove = "delete from " + rows + " r using " + removed
+	t.copyRows = "copy " + rows + " (" + list("", placeColumns, exportColumns, rowColumns) + ") from stdin"
+	t.createDelta = "create temporary table kollect_delta on commit drop as select " + list("", rowColumns) + " from " + rows + " with no data; " +
+		"set local enable_hashjoin = off; set local enable_mergejoin = off"
+	var set []string
+	for _, c := range slices.Concat(exportColumns, rowColumns[1:]) {
+		set = append(set, c.name+" = excluded."+c.name)
+	}
+	t.upsert = "insert into " + rows + " (" + list("", placeColumns, exportColumns, rowColumns) + ") " +
+		"select $1, $2, $3, $4::bigint, $5::timestamptz, " + list("", rowColumns) + " from pg_temp.kollect_delta where row_hash is not null" +
+		" on conflict (" + strings.Join(rowKey, ", ") + ") do update set " + strings.Join(set, ", ") + ", deleted_at = null"
+}
+
+// soften has rows marked as deleted in place of being deleted.
+func (t *tables) soften() {
+	const set = " set generation = $4::bigint, exported_at = $5::timestamptz, deleted_at = $5::timestamptz"
+	rows := t.quoted(t.rows)
+	t.clear = "update " + rows + set + here + " and deleted_at is null"
+	t.remove = "update " + rows + " r" + set + " from " + removed + " and r.deleted_at is null"
+}
+
+func list(prefix string, columns ...[]column) string {
+	var all []string
+	for _, c := range slices.Concat(columns...) {
+		all = append(all, prefix+c.name)
+	}
+	return strings.Join(all, ", ")
+}
+
+// create returns the statements that make what is not there. Views come with
+// the table, unless others have their names.
+func (t *tables) createRows() string {
+	return "create table " + t.quoted(t.rows) + " (" +
+		definitions(slices.Concat(placeColumns, rowColumns[:1], exportColumns, rowColumns[1:], []column{deletedColumn}), rowKey) + ")"
+}
+
+func (t *tables) createState() string {
+	return "create table " + t.quoted(t.state) + " (" + definitions(slices.Concat(placeColumns, stateColumns), placeKey) + ") with (fillfactor = 50)"
+}
+
+func definitions(columns []column, key []string) string {
+	var all []string
+	for _, c := range columns {
+		kind := c.kind
+		if slices.Contains(key, c.name) {
+			kind = identifier
+		}
+		if !c.null {
+			kind += " not null"
+		}
+		all = append(all, c.name+" "+kind)
+	}
+	return strings.Join(append(all, "primary key ("+strings.Join(key, ", ")+")"), ", ")
+}
+
+// Views for people.
+const (
+	currentView = "inventory_current"
+	staleView   = "inventory_stale"
+	// staleAfter is ten times how often unchanged content is confirmed by default.
+	staleAfter = "5 minutes"
+)
+
+func (t *tables) createCurrent() string {
+	return "create view " + t.quoted(currentView) + " as select " + list("r.", placeColumns, rowColumns, exportColumns) +
+		", s.confirmed_at from " + t.quoted(t.rows) + " r join " + t.quoted(t.state) +
+		" s using (" + strings.Join(placeKey, ", ") + ") where r.deleted_at is null"
+}
+
+func (t *tables) createStale() string {
+	return "create view " + t.quoted(staleView) + " as select " + list("", placeColumns, stateColumns) +
+		", now() - confirmed_at as age from " + t.quoted(t.state) + " where confirmed_at < now() - interval '" + staleAfter + "'"
+}
+
+// errMisfit says what of a table does not fit.
+func errMisfit(table, what, mend string) error {
+	return sink.Permanent(fmt.Errorf("spec.postgres.table: table %s does not fit: %s: %s, or name another table", table, what, mend))
+}
