@@ -8,6 +8,7 @@ import (
 	"kollect.io/kollect/pkg/controller"
 	"kollect.io/kollect/pkg/sink"
 	"kollect.io/kollect/pkg/sink/objectstore"
+	"kollect.io/kollect/pkg/sink/postgres"
 )
 
 // sinks is the list of sinks: a type that is not in it is refused with a
@@ -17,8 +18,16 @@ func (o *Options) sinks(egress *egress) map[kollectv1alpha1.SinkType]controller.
 	openObjectStore := func(ctx context.Context, config controller.SinkConfig) (sink.SnapshotStore, error) {
 		return o.openObjectStore(ctx, config, client)
 	}
+	openPostgres := func(ctx context.Context, config controller.SinkConfig) (sink.RelationalStore, error) {
+		store, err := postgres.Open(ctx, *config.Spec.Postgres, config.Secret, postgres.Options{Dial: egress.DialContext})
+		if err != nil {
+			return nil, err // a nil *Store is not a nil interface
+		}
+		return store, nil
+	}
 	return map[kollectv1alpha1.SinkType]controller.Opener{
 		kollectv1alpha1.SinkObjectStore: controller.SnapshotStore(openObjectStore),
+		kollectv1alpha1.SinkPostgres:    controller.RelationalStore(openPostgres),
 	}
 }
 

@@ -53,6 +53,20 @@ func SnapshotStore(open func(context.Context, SinkConfig) (sink.SnapshotStore, e
 	}
 }
 
+// RelationalStore makes an opener of one that opens relational stores.
+func RelationalStore(open func(context.Context, SinkConfig) (sink.RelationalStore, error)) Opener {
+	return func(ctx context.Context, config SinkConfig) (Sink, error) {
+		store, err := open(ctx, config)
+		if err != nil {
+			return Sink{}, err
+		}
+		return Sink{
+			Destination: func() export.Destination { return export.FromRelationalStore(store) },
+			Close:       store.Close,
+		}, nil
+	}
+}
+
 const (
 	// reopenInterval is how often a sink is opened again that can't be.
 	reopenInterval = time.Minute

@@ -86,7 +86,6 @@ var badInputs = []badInput{
 	},
 	notBuilt("git", `git: {url: "https://git.example.com/inventory.git", branch: main}`),
 	notBuilt("http", `http: {url: "https://portal.example.com/inventory"}`),
-	notBuilt("postgres", `postgres: {schema: inventory, table: rows}, secretRef: {name: dsn}`),
 	notBuilt("nats", `nats: {url: "nats://nats:4222", stream: KOLLECT}`),
 	notBuilt("kafka", `kafka: {brokers: ["kafka:9092"], topic: inventory}`),
 }
