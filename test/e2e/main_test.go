@@ -86,7 +86,7 @@ func (s *suite) start(ctx context.Context, races string) (err error) {
 		return err
 	}
 	if s.server, err = s.cp.StartKollect(ctx, controlplane.KollectOptions{
-		Binary: s.binary, ClusterName: clusterName, Args: []string{"--leader-elect=false", "-v=2", "--sink-allowed-cidrs=0.0.0.0/0,::/0,127.0.0.0/8"},
+		Binary: s.binary, ClusterName: clusterName, Args: []string{"--leader-elect=false", "-v=2", "--sink-allowed-cidrs=0.0.0.0/0,::/0,127.0.0.1/32"},
 	}); err != nil {
 		return err
 	}

@@ -73,7 +73,11 @@ func TestPostgresHoldsWhatTheAPIServes(t *testing.T) {
 
 	s.put("a", "1")
 	s.put("b", "2")
-	s.apply(settings + fmt.Sprintf(inPostgres, db.DSN("postgres")))
+	secret, sink, _ := strings.Cut(fmt.Sprintf(inPostgres, db.DSN("postgres")), "---\napiVersion: kollect.io")
+	s.apply(settings + secret) // which takes the authorizer a moment to see
+	s.until(func() error { return s.mayReadSecret("dsn") })
+	s.apply("apiVersion: kollect.io" + sink)
+	s.wantCondition("ksink/portal", "Ready", "True")
 	wantTable("a=1 b=2")
 	s.put("b", "3")
 	wantTable("a=1 b=3")
@@ -85,4 +89,10 @@ func TestPostgresHoldsWhatTheAPIServes(t *testing.T) {
 	wantTable("b=3") // though nobody saw it go
 	remove("b")
 	wantTable("")
+}
+
+// mayReadSecret returns an error unless the server may read the Secret.
+func (s *scene) mayReadSecret(name string) error {
+	_, err := s.cp.Kubectl(s.Context(), "get", "secret", name, "-n", s.ns, "--as=system:serviceaccount:kollect-system:kollect-apiserver", "-o", "name")
+	return err
 }
