@@ -1,0 +1,248 @@
+package cloudevent
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"kollect.io/kollect/pkg/format"
+	"kollect.io/kollect/pkg/inventory"
+	"kollect.io/kollect/pkg/sink"
+)
+
+// The types of events.
+const (
+	// RowUpserted has the row as its data.
+	RowUpserted = "io.kollect.row.upserted.v1"
+	// RowDeleted has no data.
+	RowDeleted = "io.kollect.row.deleted.v1"
+	// SnapshotBegin and SnapshotEnd stand around the events of all rows of an
+	// inventory. What a consumer knows that did not come in between is gone.
+	SnapshotBegin = "io.kollect.snapshot.begin.v1"
+	SnapshotEnd   = "io.kollect.snapshot.end.v1"
+	// Checkpoint says what the destination holds.
+	Checkpoint = "io.kollect.checkpoint.v1"
+)
+
+// ContentType is that of the data of all events that have any.
+const ContentType = "application/json"
+
+// version rises when what is in an event changes for the same row.
+const version = 1
+
+// Schema identifies what events of the inventory's rows are like.
+func Schema(of *inventory.Inventory) string {
+	return "event/" + strconv.Itoa(version) + "+" + format.NDJSON.Schema(of)
+}
+
+// Event is a CloudEvent.
+type Event struct {
+	attributes [12]attribute
+	n          int
+	// Data is JSON; empty: there is none.
+	Data []byte
+}
+
+type attribute struct{ name, value string }
+
+func (e *Event) add(name, value string) {
+	e.attributes[e.n] = attribute{name, value}
+	e.n++
+}
+
+// Attributes yields the names and values, each once. Names are of lower-case
+// letters and digits, values of printable ASCII without spaces.
+func (e *Event) Attributes(yield func(name, value string) bool) {
+	for _, a := range e.attributes[:e.n] {
+		if !yield(a.name, a.value) {
+			return
+		}
+	}
+}
+
+// ID is unique.
+func (e *Event) ID() string { return e.attributes[1].value }
+
+// Export makes the events of one export. Its methods may be called by one
+// goroutine at a time.
+type Export struct {
+	of         *inventory.Inventory
+	source     string
+	id         string // without the sequence
+	cluster    string
+	generation string
+	time       string
+	schema     string
+	targets    map[inventory.TargetRef]string
+	kinds      map[inventory.Origin]string
+}
+
+// NewExport returns the export of the inventory under a generation that no other
+// export of it has had.
+func NewExport(of *inventory.Inventory, generation int64, at time.Time, schema string) *Export {
+	namespace := "_cluster"
+	if of.Namespace != "" {
+		namespace = Segment(of.Namespace)
+	}
+	place := Segment(of.Cluster) + "/" + namespace + "/" + Segment(of.Name)
+	number := strconv.FormatInt(generation, 10)
+	return &Export{
+		of:         of,
+		source:     "/kollect/" + place,
+		id:         place + "/" + number + "/",
+		cluster:    Segment(of.Cluster),
+		generation: number,
+		time:       at.UTC().Format(format.TimeLayout),
+		schema:     schema,
+		targets:    map[inventory.TargetRef]string{},
+		kinds:      map[inventory.Origin]string{},
+	}
+}
+
+func (x *Export) event(sequence, kind string) *Event {
+	e := &Event{}
+	e.add("specversion", "1.0")
+	e.add("id", x.id+sequence)
+	e.add("type", kind)
+	e.add("source", x.source)
+	e.add("time", x.time)
+	e.add("cluster", x.cluster)
+	e.add("generation", x.generation)
+	return e
+}
+
+// Upserted returns the event of a row that is new or has changed. sequence is
+// of no other event of the export.
+func (x *Export) Upserted(sequence int64, key inventory.Key, row *inventory.Row) *Event {
+	e := x.event(strconv.FormatInt(sequence, 10), RowUpserted)
+	x.addRow(e, key, row.Origin())
+	hash := row.Hash()
+	e.add("rowhash", hex.EncodeToString(hash[:]))
+	e.add("schemaversion", x.schema)
+	e.Data = format.AppendRow(make([]byte, 0, 512+len(row.Labels())+len(row.Attributes())), x.of, &inventory.Entry{Key: key, Row: row})
+	return e
+}
+
+// Deleted returns the event of a row that is gone.
+func (x *Export) Deleted(sequence int64, key inventory.Key, origin inventory.Origin) *Event {
+	e := x.event(strconv.FormatInt(sequence, 10), RowDeleted)
+	x.addRow(e, key, origin)
+	return e
+}
+
+func (x *Export) addRow(e *Event, key inventory.Key, origin inventory.Origin) {
+	e.add("subject", key.String())
+	e.add("target", x.target(origin.Target))
+	e.add("kind", x.kind(origin))
+}
+
+func (x *Export) target(t inventory.TargetRef) string {
+	text, known := x.targets[t]
+	if !known {
+		text = Segment(t.Name)
+		if t.Namespace != "" {
+			text = Segment(t.Namespace) + "/" + text
+		}
+		x.targets[t] = text
+	}
+	return text
+}
+
+func (x *Export) kind(o inventory.Origin) string {
+	o.Target = inventory.TargetRef{}
+	text, known := x.kinds[o]
+	if !known {
+		text = Token(o.Kind)
+		if o.Group != "" {
+			text += "." + Segment(o.Group)
+		}
+		x.kinds[o] = text
+	}
+	return text
+}
+
+// Marker returns an event of type SnapshotBegin, SnapshotEnd or Checkpoint, with
+// the mark as its data. sequence, of any printable text, is of no other event of
+// the export.
+func (x *Export) Marker(sequence, kind string, mark sink.Mark) (*Event, error) {
+	e := x.event(Segment(sequence), kind)
+	data, err := json.Marshal(document{
+		Cluster: x.of.Cluster, Namespace: x.of.Namespace, Name: x.of.Name,
+		Generation: mark.Generation, ContentHash: mark.Hash, Schema: mark.Schema, Rows: mark.Rows, Time: mark.Time.UTC(),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("encode mark: %w", err)
+	}
+	e.Data = data
+	return e, nil
+}
+
+// document is a mark as data.
+type document struct {
+	Cluster     string    `json:"cluster"`
+	Namespace   string    `json:"namespace,omitempty"`
+	Name        string    `json:"name"`
+	Generation  int64     `json:"generation"`
+	ContentHash string    `json:"contentHash"`
+	Schema      string    `json:"schema"`
+	Rows        int64     `json:"rows"`
+	Time        time.Time `json:"time"`
+}
+
+// ParseMark reads the data of a marker of the inventory.
+func ParseMark(data []byte, of *inventory.Inventory) (sink.Mark, error) {
+	var d document
+	if err := json.Unmarshal(data, &d); err != nil {
+		return sink.Mark{}, fmt.Errorf("parse mark: %w", err)
+	}
+	if d.Cluster != of.Cluster || d.Namespace != of.Namespace || d.Name != of.Name || d.Generation <= 0 || d.Rows < 0 {
+		return sink.Mark{}, fmt.Errorf("parse mark: it is generation %d of inventory %s of cluster %s", d.Generation, inventory.Ref{Namespace: d.Namespace, Name: d.Name}, d.Cluster)
+	}
+	return sink.Mark{Generation: d.Generation, Hash: d.ContentHash, Schema: d.Schema, Rows: d.Rows, Time: d.Time}, nil
+}
+
+// ParseRow reads the attributes of an event of a row, and whether the row is
+// there. A row that is gone has no hash.
+func ParseRow(attribute func(name string) string) (held inventory.Held, there bool, err error) {
+	kind := attribute("type")
+	if kind != RowUpserted && kind != RowDeleted {
+		return held, false, fmt.Errorf("parse event: type %q is not that of a row", kind)
+	}
+	var ok bool
+	if held.Key, ok = inventory.ParseKey(attribute("subject")); !ok {
+		return held, false, fmt.Errorf("parse event: subject %q is not a row's key", attribute("subject"))
+	}
+	if held.Origin, ok = parseOrigin(attribute("target"), attribute("kind")); !ok {
+		return held, false, fmt.Errorf("parse event of row %s: target %q or kind %q is malformed", held.Key, attribute("target"), attribute("kind"))
+	}
+	if kind == RowDeleted {
+		return held, false, nil
+	}
+	if n, err := hex.Decode(held.Hash[:], []byte(attribute("rowhash"))[:min(len(attribute("rowhash")), 2*len(held.Hash))]); err != nil || n != len(held.Hash) {
+		return held, false, fmt.Errorf("parse event of row %s: rowhash %q is not one", held.Key, attribute("rowhash"))
+	}
+	return held, true, nil
+}
+
+func parseOrigin(target, kind string) (o inventory.Origin, ok bool) {
+	if namespace, name, found := strings.Cut(target, "/"); found {
+		target = name
+		if o.Target.Namespace, ok = Unescape(namespace); !ok {
+			return o, false
+		}
+	}
+	if o.Target.Name, ok = Unescape(target); !ok {
+		return o, false
+	}
+	kind, group, found := strings.Cut(kind, ".")
+	if found {
+		if o.Group, ok = Unescape(group); !ok {
+			return o, false
+		}
+	}
+	o.Kind, ok = Unescape(kind)
+	return o, ok
+}
