@@ -1,0 +1,16 @@
+// Package nats is the event emitter on NATS JetStream. Each row has a subject of
+// its own in a stream, whose last message is what is known of the row:
+//
+//	kollect.v1.<cluster>.<namespace>.<inventory>.<Kind>_<group>.<row>
+//	kollect.v1.<cluster>.<namespace>.<inventory>._begin, ._end, ._checkpoint
+//
+// The checkpoint is what the stream says that it holds. Every batch of messages is
+// written on condition that the checkpoint is still the one that it follows, and
+// ends with one of its own: that fences. Where the server has atomic batches a
+// batch is all there or not at all; elsewhere each message has that condition.
+//
+// It never changes a stream that it did not create, and reads no row's value back.
+//
+// Its invariant: what follows a checkpoint of a content, and no other checkpoint,
+// is nothing.
+package nats

@@ -1,0 +1,154 @@
+package nats
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"kollect.io/kollect/pkg/inventory"
+	"kollect.io/kollect/pkg/sink"
+	"kollect.io/kollect/pkg/sink/cloudevent"
+)
+
+const (
+	// readAhead is how many messages the server sends before it is asked for more.
+	readAhead = 2000
+	// consumerLifetime is how long the server keeps a consumer that nobody reads.
+	consumerLifetime = time.Minute
+)
+
+// Held reads the headers of the last message of each row.
+//
+// The server may send them from a replica that is behind. They are read until
+// there is a checkpoint that is not older than that of the stream's leader, and
+// what is published next must follow the one that was read last.
+func (e *Emitter) Held(ctx context.Context, of *inventory.Inventory, yield func(inventory.Held) error) error {
+	const doing = "read back rows"
+	p := placeOf(of)
+	e.overlook(p)
+	current, err := e.readCheckpoint(ctx, of)
+	if err != nil {
+		return err
+	}
+	if current.sequence == 0 {
+		e.see(p, view{})
+		return nil
+	}
+	consumer, err := e.createConsumer(ctx, p)
+	if err != nil {
+		return e.explain(doing, err)
+	}
+	defer e.dispose(ctx, consumer)
+	r := reading{place: p, least: current.sequence, rows: map[inventory.Key]inventory.Held{}}
+	if err := e.read(ctx, consumer, &r); err != nil {
+		return e.explain(doing, err)
+	}
+	e.see(p, view{checkpoint: r.checkpoint, last: r.last})
+	for _, held := range r.rows {
+		if err := yield(held); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *Emitter) createConsumer(ctx context.Context, p place) (jetstream.Consumer, error) {
+	ctx, done := e.bounded(ctx)
+	defer done()
+	consumer, err := e.js.CreateConsumer(ctx, e.stream, jetstream.ConsumerConfig{
+		DeliverPolicy:     jetstream.DeliverLastPerSubjectPolicy,
+		AckPolicy:         jetstream.AckNonePolicy,
+		FilterSubject:     p.all(),
+		HeadersOnly:       true,
+		MemoryStorage:     true,
+		Replicas:          1,
+		InactiveThreshold: consumerLifetime,
+	})
+	return consumer, cause(ctx, err)
+}
+
+func (e *Emitter) see(p place, v view) {
+	e.mu.Lock()
+	e.views[p] = v
+	e.mu.Unlock()
+}
+
+func (e *Emitter) overlook(p place) {
+	e.mu.Lock()
+	delete(e.views, p)
+	e.mu.Unlock()
+}
+
+// dispose removes a consumer at once. It would go by itself after a while.
+func (e *Emitter) dispose(ctx context.Context, consumer jetstream.Consumer) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_ = e.js.DeleteConsumer(ctx, e.stream, consumer.CachedInfo().Name)
+}
+
+// reading is what was read so far of an inventory.
+type reading struct {
+	place      place
+	least      uint64 // the checkpoint that must be reached
+	checkpoint uint64
+	last       uint64 // of the messages
+	rows       map[inventory.Key]inventory.Held
+}
+
+func (e *Emitter) read(ctx context.Context, consumer jetstream.Consumer, r *reading) error {
+	messages, err := consumer.Messages(jetstream.PullMaxMessages(readAhead))
+	if err != nil {
+		return err
+	}
+	defer messages.Stop()
+	for n := uint64(1); ; n++ {
+		m, err := e.nextMessage(ctx, messages)
+		if err != nil {
+			return err
+		}
+		meta, err := m.Metadata()
+		if err != nil {
+			return err
+		}
+		if meta.Sequence.Consumer != n {
+			return fmt.Errorf("message %d came as number %d", n, meta.Sequence.Consumer)
+		}
+		if err := r.take(m, meta.Sequence.Stream); err != nil {
+			return err
+		}
+		if meta.NumPending == 0 && r.checkpoint >= r.least {
+			return nil
+		}
+	}
+}
+
+func (e *Emitter) nextMessage(ctx context.Context, messages jetstream.MessagesContext) (jetstream.Msg, error) {
+	ctx, done := e.bounded(ctx)
+	defer done()
+	m, err := messages.Next(jetstream.NextContext(ctx))
+	return m, cause(ctx, err)
+}
+
+func (r *reading) take(m jetstream.Msg, sequence uint64) error {
+	r.last = max(r.last, sequence)
+	switch m.Subject() {
+	case r.place.checkpoint():
+		r.checkpoint = max(r.checkpoint, sequence)
+		return nil
+	case r.place.begin(), r.place.end():
+		return nil
+	}
+	headers := m.Headers()
+	held, there, err := cloudevent.ParseRow(func(name string) string { return headers.Get(prefix + name) })
+	if err != nil {
+		return sink.Permanent(fmt.Errorf("message %d at %s is not one that Kollect wrote: %w: remove it", sequence, m.Subject(), err))
+	}
+	if there {
+		r.rows[held.Key] = held
+	} else {
+		delete(r.rows, held.Key)
+	}
+	return nil
+}

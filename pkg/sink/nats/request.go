@@ -1,0 +1,144 @@
+package nats
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"kollect.io/kollect/pkg/inventory"
+	"kollect.io/kollect/pkg/sink"
+	"kollect.io/kollect/pkg/sink/cloudevent"
+)
+
+// prefix is of CloudEvents' attributes in NATS's headers.
+const prefix = "ce-"
+
+// headers that the server acts upon.
+const (
+	headerExpect        = "Nats-Expected-Last-Subject-Sequence"
+	headerExpectSubject = "Nats-Expected-Last-Subject-Sequence-Subject"
+	headerBatch         = "Nats-Batch-Id"
+	headerBatchSequence = "Nats-Batch-Sequence"
+	headerBatchCommit   = "Nats-Batch-Commit"
+	headerTTL           = "Nats-TTL"
+)
+
+// message returns the event as a message, which the server takes once.
+func message(subject string, event *cloudevent.Event) *nats.Msg {
+	m := &nats.Msg{Subject: subject, Header: make(nats.Header, 18), Data: event.Data}
+	event.Attributes(func(name, value string) bool {
+		m.Header[prefix+name] = []string{value}
+		return true
+	})
+	if len(event.Data) > 0 {
+		m.Header[prefix+"datacontenttype"] = []string{cloudevent.ContentType}
+	}
+	m.Header[nats.MsgIdHdr] = []string{event.ID()}
+	return m
+}
+
+// expect has the server refuse the message unless the checkpoint is the one of
+// that sequence; 0: unless there is none.
+func expect(m *nats.Msg, p place, sequence uint64) {
+	m.Header[headerExpect] = []string{strconv.FormatUint(sequence, 10)}
+	if m.Subject != p.checkpoint() {
+		m.Header[headerExpectSubject] = []string{p.checkpoint()}
+	}
+}
+
+// publishOne publishes a message and returns its sequence.
+func (e *Emitter) publishOne(ctx context.Context, m *nats.Msg) (uint64, error) {
+	ctx, done := e.bounded(ctx)
+	defer done()
+	answer, err := e.conn.RequestMsgWithContext(ctx, m)
+	if err != nil {
+		return 0, cause(ctx, err)
+	}
+	var ack struct {
+		Error     *jetstream.APIError `json:"error"`
+		Stream    string              `json:"stream"`
+		Sequence  uint64              `json:"seq"`
+		Duplicate bool                `json:"duplicate"`
+	}
+	if err := json.Unmarshal(answer.Data, &ack); err != nil {
+		return 0, fmt.Errorf("parse the server's answer: %w", err)
+	}
+	switch {
+	case ack.Error != nil:
+		return 0, ack.Error
+	case ack.Stream != e.stream:
+		return 0, fmt.Errorf("stream %q took the subject %s", ack.Stream, m.Subject)
+	case ack.Duplicate:
+		return 0, sink.ErrFenced
+	case ack.Sequence == 0:
+		return 0, errors.New("the server's answer has no sequence")
+	}
+	return ack.Sequence, nil
+}
+
+// checkpoint is what the stream holds of an inventory. The zero checkpoint is
+// nothing.
+type checkpoint struct {
+	mark     sink.Mark
+	sequence uint64
+}
+
+// partial reports whether what is held is on its way from a content to another.
+func (c checkpoint) partial() bool { return c.mark.Generation > 0 && c.mark.Hash == "" }
+
+func (e *Emitter) readCheckpoint(ctx context.Context, of *inventory.Inventory) (checkpoint, error) {
+	const doing = "read the checkpoint"
+	subject := placeOf(of).checkpoint()
+	m, err := e.get(ctx, map[string]any{"last_by_subj": subject})
+	if err != nil || m == nil {
+		return checkpoint{}, e.explain(doing, err)
+	}
+	mark, err := cloudevent.ParseMark(m.Data, of)
+	if err != nil {
+		return checkpoint{}, sink.Permanent(fmt.Errorf("%s %s: not one that Kollect wrote: %w: remove the message to export anew", doing, subject, err))
+	}
+	return checkpoint{mark, m.Sequence}, nil
+}
+
+// stored is a message of the stream.
+type stored struct {
+	Subject  string `json:"subject"`
+	Sequence uint64 `json:"seq"`
+	Data     []byte `json:"data"`
+}
+
+// get returns a message from the stream's leader, which alone knows the last one;
+// nil: there is none.
+func (e *Emitter) get(ctx context.Context, query map[string]any) (*stored, error) {
+	ctx, done := e.bounded(ctx)
+	defer done()
+	body, err := json.Marshal(query)
+	if err != nil {
+		return nil, fmt.Errorf("encode request: %w", err)
+	}
+	answer, err := e.conn.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+e.stream, body)
+	if err != nil {
+		return nil, cause(ctx, err)
+	}
+	var found struct {
+		Error   *jetstream.APIError `json:"error"`
+		Message *stored             `json:"message"`
+	}
+	if err := json.Unmarshal(answer.Data, &found); err != nil {
+		return nil, fmt.Errorf("parse the server's answer: %w", err)
+	}
+	switch {
+	case found.Error != nil && found.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
+		return nil, nil
+	case found.Error != nil:
+		return nil, found.Error
+	case found.Message == nil:
+		return nil, errors.New("the server's answer has no message")
+	}
+	return found.Message, nil
+}

@@ -1,0 +1,65 @@
+package nats
+
+import (
+	"strings"
+
+	"kollect.io/kollect/pkg/inventory"
+	"kollect.io/kollect/pkg/sink/cloudevent"
+)
+
+// root is what all subjects begin with.
+const root = "kollect.v1"
+
+// place is where an inventory's messages are: what their subjects begin with.
+// Tokens that stand for names never begin with '_', but for the token "_".
+type place string
+
+func placeOf(of *inventory.Inventory) place {
+	namespace := "_cluster"
+	if of.Namespace != "" {
+		namespace = cloudevent.Token(of.Namespace)
+	}
+	return place(strings.Join([]string{root, cloudevent.Token(of.Cluster), namespace, cloudevent.Token(of.Name)}, "."))
+}
+
+// all selects every message of the inventory, and of no other.
+func (p place) all() string        { return string(p) + ".>" }
+func (p place) begin() string      { return string(p) + "._begin" }
+func (p place) end() string        { return string(p) + "._end" }
+func (p place) checkpoint() string { return string(p) + "._checkpoint" }
+
+// row returns the subject of a row.
+func (p place) row(key inventory.Key, origin inventory.Origin) string {
+	return string(p) + "." + kindToken(origin.Kind) + groupToken(origin.Group) + "." + key.String()
+}
+
+// kindToken and groupToken have no '_' but the one between them.
+func kindToken(kind string) string {
+	token := cloudevent.Token(kind)
+	if token == "_" {
+		return token
+	}
+	return strings.ReplaceAll(token, "_", "%5F")
+}
+
+func groupToken(group string) string {
+	if group == "" {
+		return ""
+	}
+	return "_" + strings.ReplaceAll(cloudevent.Token(group), "_", "%5F")
+}
+
+// covers reports whether a subject with wildcards matches every subject that
+// another with wildcards matches.
+func covers(pattern, subject string) bool {
+	want := strings.Split(subject, ".")
+	for i, token := range strings.Split(pattern, ".") {
+		switch {
+		case token == ">":
+			return i < len(want)
+		case i >= len(want) || want[i] == ">" || token != "*" && token != want[i]:
+			return false
+		}
+	}
+	return strings.Count(pattern, ".") == strings.Count(subject, ".")
+}

@@ -1,0 +1,289 @@
+package nats
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nuid"
+
+	"kollect.io/kollect/pkg/inventory"
+	"kollect.io/kollect/pkg/sink"
+	"kollect.io/kollect/pkg/sink/cloudevent"
+)
+
+const (
+	// batchMessages is what servers take in one batch, if they are not told
+	// otherwise, and batchBytes bounds what is held in memory for one.
+	batchMessages = 1000
+	batchBytes    = 4 << 20
+	// maxBatches is how many batches an emitter writes at once. A stream takes 50.
+	maxBatches = 16
+	// headroom is for the headers that a message has in a batch.
+	headroom = 256
+	// tombstoneTTL is how long the message of a row that is gone is kept, where
+	// streams can have it: consumers that are away for longer miss it.
+	tombstoneTTL = "168h"
+)
+
+// writer writes one delta.
+type writer struct {
+	emitter *Emitter
+	known   *facts
+	place   place
+	delta   sink.Delta
+	export  *cloudevent.Export
+
+	before   checkpoint // what there was at first
+	view     view       // what Held has read of it
+	whole    bool       // all rows are written
+	sequence int64      // of the last event
+	last     uint64     // sequence of the checkpoint that the next batch follows
+	pending  []*nats.Msg
+	bytes    int
+}
+
+func newWriter(e *Emitter, known *facts, p place, c checkpoint, delta sink.Delta) *writer {
+	return &writer{
+		emitter: e, known: known, place: p, delta: delta, before: c, last: c.sequence,
+		export: cloudevent.NewExport(delta.Inventory, delta.Generation, delta.Time, delta.Schema),
+	}
+}
+
+// plan finds out whether each event fits into a message, and whether all rows are
+// written, before anything is.
+func (w *writer) plan(ctx context.Context) error {
+	limit := w.limit()
+	var upserted int64
+	for u := range w.delta.Updates {
+		if u.Row == nil {
+			continue
+		}
+		if upserted++; upserted%batchMessages == 0 && ctx.Err() != nil {
+			break
+		}
+		if len(u.Row.Attributes())+len(u.Row.Labels()) < limit/2 {
+			continue // the rest is names
+		}
+		m := message(w.place.row(u.Key, u.Row.Origin()), w.export.Upserted(0, u.Key, u.Row))
+		if size := sizeOf(m) + headroom; size > limit {
+			return sink.Permanent(fmt.Errorf("%s of target %s takes a message of %d bytes, and the server and stream take %d: raise max_payload of the server and max_msg_size of the stream, or leave large attributes out of the profile",
+				describe(u.Row), u.Row.Target(), size, limit))
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("publish generation %d: %w", w.delta.Generation, err)
+	}
+	w.whole = upserted == w.delta.Rows && (w.delta.Base.Generation == 0 || w.delta.Base.Schema != w.delta.Schema)
+	return nil
+}
+
+func (w *writer) limit() int {
+	limit := int(w.emitter.conn.MaxPayload())
+	if w.known.maxSize > 0 {
+		limit = min(limit, w.known.maxSize)
+	}
+	return limit
+}
+
+// describe names a row's object.
+func describe(row *inventory.Row) string {
+	name := row.Name()
+	if row.Namespace() != "" {
+		name = row.Namespace() + "/" + name
+	}
+	return row.Resource().Kind + " " + name
+}
+
+// moves reports whether a row leaves a subject for another.
+func (w *writer) moves(u inventory.Update) bool {
+	if !u.Held || u.Row == nil {
+		return false
+	}
+	resource := u.Row.Resource()
+	return u.Origin.Kind != resource.Kind || u.Origin.Group != resource.Group
+}
+
+func (w *writer) write(ctx context.Context) error {
+	if !w.known.atomic {
+		if err := w.claim(ctx); err != nil {
+			return err
+		}
+	}
+	if err := w.marker(ctx, w.place.begin(), cloudevent.SnapshotBegin); err != nil {
+		return err
+	}
+	for u := range w.delta.Updates {
+		if err := w.update(ctx, u); err != nil {
+			return err
+		}
+	}
+	if err := w.marker(ctx, w.place.end(), cloudevent.SnapshotEnd); err != nil {
+		return err
+	}
+	return w.flush(ctx, w.delta.Mark())
+}
+
+// marker writes what stands around all rows, if all are written.
+func (w *writer) marker(ctx context.Context, subject, kind string) error {
+	if !w.whole {
+		return nil
+	}
+	event, err := w.export.Marker(w.next(), kind, w.delta.Mark())
+	if err != nil {
+		return err
+	}
+	return w.add(ctx, message(subject, event))
+}
+
+func (w *writer) next() string {
+	w.sequence++
+	return strconv.FormatInt(w.sequence, 10)
+}
+
+func (w *writer) update(ctx context.Context, u inventory.Update) error {
+	if u.Row == nil || w.moves(u) {
+		w.sequence++
+		m := message(w.place.row(u.Key, u.Origin), w.export.Deleted(w.sequence, u.Key, u.Origin))
+		if w.known.expires {
+			m.Header[headerTTL] = []string{tombstoneTTL}
+		}
+		if err := w.add(ctx, m); err != nil {
+			return err
+		}
+	}
+	if u.Row == nil {
+		return nil
+	}
+	w.sequence++
+	return w.add(ctx, message(w.place.row(u.Key, u.Row.Origin()), w.export.Upserted(w.sequence, u.Key, u.Row)))
+}
+
+// add writes the message with the next batch.
+func (w *writer) add(ctx context.Context, m *nats.Msg) error {
+	size := sizeOf(m)
+	if len(w.pending) > 0 && (len(w.pending)+1 >= batchMessages || w.bytes+size > batchBytes) {
+		if err := w.flush(ctx, w.delta.Begun()); err != nil {
+			return err
+		}
+	}
+	w.pending = append(w.pending, m)
+	w.bytes += size
+	return nil
+}
+
+// flush writes what is pending, and the mark as a checkpoint.
+func (w *writer) flush(ctx context.Context, mark sink.Mark) (err error) {
+	doing := fmt.Sprintf("publish generation %d", w.delta.Generation)
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	if w.known.atomic {
+		err = w.writeBatch(ctx, mark)
+	} else {
+		err = w.writeEach(ctx, mark)
+	}
+	clear(w.pending)
+	w.pending, w.bytes = w.pending[:0], 0
+	return w.emitter.explain(doing, err)
+}
+
+func (w *writer) checkpoint(mark sink.Mark) (*nats.Msg, error) {
+	event, err := w.export.Marker(w.next(), cloudevent.Checkpoint, mark)
+	if err != nil {
+		return nil, err
+	}
+	m := message(w.place.checkpoint(), event)
+	expect(m, w.place, w.last)
+	return m, nil
+}
+
+// writeBatch writes all that is pending, and the checkpoint, or nothing.
+func (w *writer) writeBatch(ctx context.Context, mark sink.Mark) error {
+	last, err := w.checkpoint(mark)
+	if err != nil {
+		return err
+	}
+	if len(w.pending) > 0 {
+		select {
+		case w.emitter.slots <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		defer func() { <-w.emitter.slots }()
+		losses := w.emitter.losses()
+		id := nuid.Next()
+		w.pending = append(w.pending, last)
+		for i, m := range w.pending {
+			m.Header[headerBatch] = []string{id}
+			m.Header[headerBatchSequence] = []string{strconv.Itoa(i + 1)}
+			if m == last {
+				m.Header[headerBatchCommit] = []string{"1"}
+			} else if err := w.emitter.conn.PublishMsg(m); err != nil {
+				return err
+			}
+		}
+		if w.emitter.losses() != losses {
+			return errLost // and with it some of the batch
+		}
+	}
+	w.last, err = w.emitter.publishOne(ctx, last)
+	return err
+}
+
+// claim notes that the content is about to change, so that who wrote before can't
+// go on, and finds out whether he did since the rows were read.
+func (w *writer) claim(ctx context.Context) error {
+	doing := fmt.Sprintf("publish generation %d", w.delta.Generation)
+	m, err := w.checkpoint(w.delta.Begun())
+	if err != nil {
+		return err
+	}
+	claimed, err := w.emitter.publishOne(ctx, m)
+	if err != nil {
+		return w.emitter.explain(doing, err)
+	}
+	if w.before.partial() {
+		next, err := w.emitter.get(ctx, map[string]any{"seq": w.view.last + 1, "next_by_subj": w.place.all()})
+		if err != nil {
+			return w.emitter.explain(doing, err)
+		}
+		if next == nil || next.Sequence != claimed {
+			return fmt.Errorf("%s: the stream was written by another meanwhile: %w", doing, sink.ErrFenced)
+		}
+	}
+	w.last = claimed
+	return nil
+}
+
+// writeEach writes one message after the other, the checkpoint last, and only if
+// there is no more to come.
+func (w *writer) writeEach(ctx context.Context, mark sink.Mark) error {
+	for _, m := range w.pending {
+		expect(m, w.place, w.last)
+		if _, err := w.emitter.publishOne(ctx, m); err != nil {
+			return err
+		}
+	}
+	if mark.Hash == "" {
+		return nil
+	}
+	m, err := w.checkpoint(mark)
+	if err != nil {
+		return err
+	}
+	w.last, err = w.emitter.publishOne(ctx, m)
+	return err
+}
+
+// sizeOf returns what a message takes of the server's and the stream's limits.
+func sizeOf(m *nats.Msg) int {
+	size := len("NATS/1.0\r\n\r\n") + len(m.Data)
+	for name, values := range m.Header {
+		for _, value := range values {
+			size += len(name) + len(": ") + len(value) + len("\r\n")
+		}
+	}
+	return size
+}
