@@ -64,7 +64,7 @@ func (e *Emitter) explain(doing string, err error) error {
 		return sink.Permanent(fmt.Errorf("%w: the server has no TLS: set it up there, or use a nats:// URL without ca.crt and tls.crt", wrapped))
 	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrNoStreamResponse):
 		return fmt.Errorf("%w: JetStream is not there, or has no leader now", wrapped)
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout), errors.Is(err, errLost):
 		return e.explainSilence(doing, wrapped)
 	}
 	return wrapped
@@ -81,9 +81,8 @@ func (e *Emitter) explainSilence(doing string, wrapped error) error {
 	}
 	if e.conn != nil && !e.conn.IsConnected() {
 		if last := e.conn.LastError(); last != nil && !errors.Is(last, context.DeadlineExceeded) && !errors.Is(last, nats.ErrTimeout) {
-			return e.explain(doing+": the connection is lost", last)
+			return e.explain(doing+": "+errLost.Error(), last)
 		}
-		return fmt.Errorf("%w: the connection is lost", wrapped)
 	}
 	return wrapped
 }

@@ -85,6 +85,8 @@ func (e *Emitter) overlook(p place) {
 func (e *Emitter) dispose(ctx context.Context, consumer jetstream.Consumer) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
+	ctx, done := e.bounded(ctx)
+	defer done()
 	_ = e.js.DeleteConsumer(ctx, e.stream, consumer.CachedInfo().Name)
 }
 

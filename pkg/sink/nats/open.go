@@ -59,7 +59,7 @@ func Open(ctx context.Context, spec kollectv1alpha1.NATSSink, secret map[string]
 	}
 	e := &Emitter{
 		stream: spec.Stream, timeout: options.Timeout, redact: newRedactor(secret), slots: make(chan struct{}, maxBatches),
-		views: map[place]view{}, waiting: waiting{cancels: map[int]context.CancelCauseFunc{}},
+		views: map[place]view{}, waiting: waiting{requests: map[int]*request{}},
 	}
 	connection := []nats.Option{
 		nats.Name("kollect"),
@@ -73,6 +73,7 @@ func Open(ctx context.Context, spec kollectv1alpha1.NATSSink, secret map[string]
 		nats.IgnoreAuthErrorAbort(),
 		nats.ErrorHandler(e.noteDenied),
 		nats.DisconnectErrHandler(e.noteLost),
+		nats.ReconnectErrHandler(e.noteFailure),
 	}
 	who, err := credentials(secret)
 	if err != nil {

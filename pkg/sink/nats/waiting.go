@@ -16,11 +16,21 @@ var errLost = errors.New("the connection to the server was lost")
 
 // waiting is what is known of the connection, for those who wait for an answer.
 type waiting struct {
-	losses  int
-	denied  error // what the server did not allow since the last request
-	request int
-	cancels map[int]context.CancelCauseFunc
+	losses   int
+	denied   error // what the server did not allow since the last request
+	request  int   // how many there were
+	requests map[int]*request
 }
+
+// request is one that waits for its answer.
+type request struct {
+	lose     context.CancelCauseFunc
+	failures int // to connect again since it waits
+}
+
+// maxFailures is how often connecting again may fail while a request waits. The
+// first ones may have begun, or ended, before it.
+const maxFailures = 3
 
 // bounded returns a context for a request, which ends when there can't be an
 // answer any more. Whoever calls it calls done.
@@ -29,13 +39,13 @@ func (e *Emitter) bounded(ctx context.Context) (_ context.Context, done func()) 
 	ctx, cancel := context.WithTimeout(ctx, e.timeout)
 	e.mu.Lock()
 	e.waiting.request++
-	request := e.waiting.request
+	number := e.waiting.request
 	e.waiting.denied = nil
-	e.waiting.cancels[request] = lose
+	e.waiting.requests[number] = &request{lose: lose}
 	e.mu.Unlock()
 	return ctx, func() {
 		e.mu.Lock()
-		delete(e.waiting.cancels, request)
+		delete(e.waiting.requests, number)
 		e.mu.Unlock()
 		cancel()
 		lose(nil)
@@ -55,8 +65,19 @@ func (e *Emitter) noteLost(*nats.Conn, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.waiting.losses++
-	for _, lose := range e.waiting.cancels {
-		lose(errLost)
+	for _, r := range e.waiting.requests {
+		r.lose(errLost)
+	}
+}
+
+// noteFailure ends the requests that wait for a connection in vain.
+func (e *Emitter) noteFailure(*nats.Conn, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, r := range e.waiting.requests {
+		if r.failures++; r.failures >= maxFailures {
+			r.lose(errLost)
+		}
 	}
 }
 
