@@ -29,6 +29,8 @@ var arrows = map[string][]string{
 	"pkg/format":            {"pkg/inventory"},
 	"pkg/sink/objectstore":  {"pkg/sink", "pkg/format", "pkg/inventory", "pkg/apis/kollect"},
 	"pkg/sink/postgres":     {"pkg/sink", "pkg/inventory", "pkg/apis/kollect"},
+	"pkg/sink/cloudevent":   {"pkg/sink", "pkg/format", "pkg/inventory"},
+	"pkg/sink/nats":         {"pkg/sink", "pkg/sink/cloudevent", "pkg/inventory", "pkg/apis/kollect"},
 	"pkg/sink/sinktest":     {"pkg/sink", "pkg/inventory"},
 	"pkg/export":            {"pkg/inventory", "pkg/sink"},
 	"pkg/controller":        {"pkg/collect", "pkg/export", "pkg/extract", "pkg/sink", "pkg/inventory", "pkg/apis/kollect", "pkg/generated"},

@@ -7,6 +7,7 @@ import (
 	kollectv1alpha1 "kollect.io/kollect/pkg/apis/kollect/v1alpha1"
 	"kollect.io/kollect/pkg/controller"
 	"kollect.io/kollect/pkg/sink"
+	"kollect.io/kollect/pkg/sink/nats"
 	"kollect.io/kollect/pkg/sink/objectstore"
 	"kollect.io/kollect/pkg/sink/postgres"
 )
@@ -28,7 +29,16 @@ func (o *Options) sinks(egress *egress) map[kollectv1alpha1.SinkType]controller.
 	return map[kollectv1alpha1.SinkType]controller.Opener{
 		kollectv1alpha1.SinkObjectStore: controller.SnapshotStore(openObjectStore),
 		kollectv1alpha1.SinkPostgres:    controller.RelationalStore(openPostgres),
+		kollectv1alpha1.SinkNATS:        controller.EventEmitter(egress.openNATS),
 	}
+}
+
+func (e *egress) openNATS(ctx context.Context, config controller.SinkConfig) (sink.EventEmitter, error) {
+	emitter, err := nats.Open(ctx, *config.Spec.NATS, config.Secret, nats.Options{Dial: e.DialContext})
+	if err != nil {
+		return nil, err // a nil *Emitter is not a nil interface
+	}
+	return emitter, nil
 }
 
 func (o *Options) openObjectStore(ctx context.Context, config controller.SinkConfig, client *http.Client) (sink.SnapshotStore, error) {

@@ -67,6 +67,20 @@ func RelationalStore(open func(context.Context, SinkConfig) (sink.RelationalStor
 	}
 }
 
+// EventEmitter makes an opener of one that opens event emitters.
+func EventEmitter(open func(context.Context, SinkConfig) (sink.EventEmitter, error)) Opener {
+	return func(ctx context.Context, config SinkConfig) (Sink, error) {
+		emitter, err := open(ctx, config)
+		if err != nil {
+			return Sink{}, err
+		}
+		return Sink{
+			Destination: func() export.Destination { return export.FromEventEmitter(emitter) },
+			Close:       emitter.Close,
+		}, nil
+	}
+}
+
 const (
 	// reopenInterval is how often a sink is opened again that can't be.
 	reopenInterval = time.Minute

@@ -84,9 +84,13 @@ var badInputs = []badInput{
 		`{kind: KollectSink, metadata: {name: outside}, spec: {type: objectStore, objectStore: {url: "file:///../outside"}}}`,
 		"kollectsink/outside", "Ready", []string{"OpenFailed", "spec.objectStore.url"},
 	},
+	{
+		"a NATS server where sinks may not connect",
+		`{kind: KollectSink, metadata: {name: nats}, spec: {type: nats, nats: {url: "nats://169.254.169.254:4222", stream: KOLLECT}}}`,
+		"kollectsink/nats", "Ready", []string{"OpenFailed", "spec.nats", "sinks may not connect to 169.254.169.254"},
+	},
 	notBuilt("git", `git: {url: "https://git.example.com/inventory.git", branch: main}`),
 	notBuilt("http", `http: {url: "https://portal.example.com/inventory"}`),
-	notBuilt("nats", `nats: {url: "nats://nats:4222", stream: KOLLECT}`),
 	notBuilt("kafka", `kafka: {brokers: ["kafka:9092"], topic: inventory}`),
 }
 
