@@ -3,6 +3,7 @@ package nats_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
@@ -24,6 +25,7 @@ func TestThreeServers(t *testing.T) {
 func testLeaderStops(t *testing.T, servers []*server.Server) {
 	addresses := servers[0].ClientURL() + "," + servers[1].ClientURL() + "," + servers[2].ClientURL()
 	d := newDestination(t, servers[1].ClientURL(), jetstream.StreamConfig{})
+	d.timeout = 3 * time.Second // what the leader does not answer, nobody does
 	e := d.open(t)
 	defer e.Close()
 	sample := sinktest.NewSample(ref)

@@ -28,6 +28,7 @@ type destination struct {
 	address string
 	secret  map[string][]byte
 	js      jetstream.JetStream
+	timeout time.Duration // of the sink's requests; 0: its default
 }
 
 // newDestination makes the stream as an operator would who wants the whole
@@ -55,7 +56,7 @@ func (d *destination) Open(t *testing.T) sink.EventEmitter {
 func (d *destination) open(t *testing.T) *nats.Emitter {
 	t.Helper()
 	emitter, err := nats.Open(t.Context(), kollectv1alpha1.NATSSink{URL: d.address, Stream: streamName}, d.secret, nats.Options{
-		Dial: d.faults.dial, ReconnectWait: time.Millisecond,
+		Dial: d.faults.dial, Timeout: d.timeout, ReconnectWait: time.Millisecond,
 	})
 	if err != nil {
 		t.Fatalf("open: %v", err)
@@ -77,7 +78,7 @@ func (d *destination) consume(ctx context.Context, of *inventory.Inventory, take
 	if err != nil {
 		return err
 	}
-	messages, err := consumer.Messages()
+	messages, err := consumer.Messages(jetstream.PullExpiry(time.Second))
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package nats_test
 
 import (
 	"fmt"
+	"net"
 	"net/url"
 	"testing"
 	"time"
@@ -42,24 +43,22 @@ func stop(s *server.Server) {
 // startCluster starts three servers.
 func startCluster(t *testing.T) []*server.Server {
 	t.Helper()
+	addresses := freeAddresses(t, 3)
 	var servers []*server.Server
-	var routes []*url.URL
-	for i := range 3 {
+	for i, address := range addresses {
 		o := options(t.TempDir())
 		o.ServerName = fmt.Sprintf("nats-%d", i)
-		o.Cluster = server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: server.RANDOM_PORT}
-		o.Routes = routes
+		o.Cluster = server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: address.Port}
+		for _, other := range addresses {
+			o.Routes = append(o.Routes, &url.URL{Scheme: "nats", Host: other.String()})
+		}
 		s, err := server.NewServer(o)
 		if err != nil {
 			t.Fatalf("make server: %v", err)
 		}
 		s.Start()
 		t.Cleanup(func() { stop(s) })
-		if !s.ReadyForConnections(20 * time.Second) {
-			t.Fatal("the server is not ready")
-		}
 		servers = append(servers, s)
-		routes = append(routes, &url.URL{Scheme: "nats", Host: s.ClusterAddr().String()})
 	}
 	until(t, "the cluster has a leader of all three", func() bool {
 		for _, s := range servers {
@@ -69,7 +68,26 @@ func startCluster(t *testing.T) []*server.Server {
 		}
 		return false
 	})
+	for _, s := range servers {
+		if !s.ReadyForConnections(20 * time.Second) {
+			t.Fatal("a server is not ready")
+		}
+	}
 	return servers
+}
+
+// freeAddresses takes all at once, lest two be the same.
+func freeAddresses(t *testing.T, n int) (addresses []*net.TCPAddr) {
+	t.Helper()
+	for range n {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer listener.Close()
+		addresses = append(addresses, listener.Addr().(*net.TCPAddr))
+	}
+	return addresses
 }
 
 // until waits for what comes.

@@ -15,24 +15,28 @@ import (
 const (
 	// readAhead is how many messages the server sends before it is asked for more.
 	readAhead = 2000
+	// askAgain is when to ask again if nothing comes: what is asked of a consumer on
+	// another server than this one's gets lost if it comes before the consumer.
+	askAgain = time.Second
 	// consumerLifetime is how long the server keeps a consumer that nobody reads.
 	consumerLifetime = time.Minute
 )
 
 // Held reads the headers of the last message of each row.
 //
-// The server may send them from a replica that is behind. They are read until
-// there is a checkpoint that is not older than that of the stream's leader, and
-// what is published next must follow the one that was read last.
+// The server sends them in the order of the stream, maybe from a replica that is
+// behind. They are read until there is what is the last one for the stream's
+// leader, or a newer one, and what is published next must follow the checkpoint
+// that was read.
 func (e *Emitter) Held(ctx context.Context, of *inventory.Inventory, yield func(inventory.Held) error) error {
 	const doing = "read back rows"
 	p := placeOf(of)
 	e.overlook(p)
-	current, err := e.readCheckpoint(ctx, of)
+	newest, err := e.get(ctx, map[string]any{"last_by_subj": p.all()})
 	if err != nil {
-		return err
+		return e.explain(doing, err)
 	}
-	if current.sequence == 0 {
+	if newest == nil {
 		e.see(p, view{})
 		return nil
 	}
@@ -41,7 +45,7 @@ func (e *Emitter) Held(ctx context.Context, of *inventory.Inventory, yield func(
 		return e.explain(doing, err)
 	}
 	defer e.dispose(ctx, consumer)
-	r := reading{place: p, least: current.sequence, rows: map[inventory.Key]inventory.Held{}}
+	r := reading{place: p, until: newest.Sequence, rows: map[inventory.Key]inventory.Held{}}
 	if err := e.read(ctx, consumer, &r); err != nil {
 		return e.explain(doing, err)
 	}
@@ -93,14 +97,15 @@ func (e *Emitter) dispose(ctx context.Context, consumer jetstream.Consumer) {
 // reading is what was read so far of an inventory.
 type reading struct {
 	place      place
-	least      uint64 // the checkpoint that must be reached
+	until      uint64 // the sequence that must be reached
 	checkpoint uint64
 	last       uint64 // of the messages
 	rows       map[inventory.Key]inventory.Held
 }
 
 func (e *Emitter) read(ctx context.Context, consumer jetstream.Consumer, r *reading) error {
-	messages, err := consumer.Messages(jetstream.PullMaxMessages(readAhead))
+	messages, err := consumer.Messages(jetstream.PullMaxMessages(readAhead),
+		jetstream.PullExpiry(askAgain), jetstream.WithMessagesErrOnMissingHeartbeat(false))
 	if err != nil {
 		return err
 	}
@@ -120,7 +125,7 @@ func (e *Emitter) read(ctx context.Context, consumer jetstream.Consumer, r *read
 		if err := r.take(m, meta.Sequence.Stream); err != nil {
 			return err
 		}
-		if meta.NumPending == 0 && r.checkpoint >= r.least {
+		if r.last >= r.until {
 			return nil
 		}
 	}
