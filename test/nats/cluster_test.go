@@ -14,6 +14,7 @@ import (
 )
 
 func TestThreeServers(t *testing.T) {
+	t.Parallel()
 	servers := startCluster(t)
 	sinktest.TestEvents(t, func(t *testing.T) sinktest.Events {
 		return withoutFaults{newDestination(t, servers[1].ClientURL(), history(3, true))}

@@ -70,11 +70,15 @@ func (d *destination) consume(ctx context.Context, of *inventory.Inventory, take
 	if err != nil {
 		return err
 	}
-	last := stream.CachedInfo().State.LastSeq
-	if stream.CachedInfo().State.Msgs == 0 {
+	filter := "kollect.v1." + token(of.Cluster) + "." + token(of.Namespace) + "." + token(of.Name) + ".>"
+	last, err := stream.GetLastMsgForSubject(ctx, filter)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil
 	}
-	consumer, err := d.js.OrderedConsumer(ctx, streamName, jetstream.OrderedConsumerConfig{})
+	if err != nil {
+		return err
+	}
+	consumer, err := d.js.OrderedConsumer(ctx, streamName, jetstream.OrderedConsumerConfig{FilterSubjects: []string{filter}})
 	if err != nil {
 		return err
 	}
@@ -90,15 +94,33 @@ func (d *destination) consume(ctx context.Context, of *inventory.Inventory, take
 		if err != nil {
 			return err
 		}
-		if isOf(m.Headers().Get("ce-source"), of) {
-			if err := take(m.Headers().Get("ce-type"), m); err != nil {
-				return err
-			}
+		if source := m.Headers().Get("ce-source"); !isOf(source, of) {
+			return fmt.Errorf("%s is at %s", source, m.Subject())
 		}
-		if meta, err := m.Metadata(); err != nil || meta.Sequence.Stream >= last {
+		if err := take(m.Headers().Get("ce-type"), m); err != nil {
+			return err
+		}
+		if meta, err := m.Metadata(); err != nil || meta.Sequence.Stream >= last.Sequence {
 			return err
 		}
 	}
+}
+
+// token is a name in a subject; an empty one is that of a cluster inventory's
+// namespace.
+func token(name string) string {
+	if name == "" {
+		return "_cluster"
+	}
+	var b strings.Builder
+	for i, c := range []byte(name) {
+		if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_' && i > 0 {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
 }
 
 func isOf(source string, of *inventory.Inventory) bool {

@@ -20,11 +20,13 @@ func history(replicas int, atomic bool) jetstream.StreamConfig {
 type withoutFaults struct{ sinktest.Events }
 
 func TestOneServer(t *testing.T) {
+	t.Parallel() // it waits, most of the time
 	address := start(t, options(t.TempDir())).ClientURL()
 	sinktest.TestEvents(t, func(t *testing.T) sinktest.Events { return newDestination(t, address, history(1, true)) })
 }
 
 func TestOneServerWithoutAtomicBatches(t *testing.T) {
+	t.Parallel()
 	address := start(t, options(t.TempDir())).ClientURL()
 	sinktest.TestEvents(t, func(t *testing.T) sinktest.Events { return newDestination(t, address, history(1, false)) })
 }
