@@ -47,7 +47,7 @@ type writer struct {
 func newWriter(e *Emitter, known *facts, p place, c checkpoint, delta sink.Delta) *writer {
 	return &writer{
 		emitter: e, known: known, place: p, delta: delta, before: c, last: c.sequence,
-		export: cloudevent.NewExport(delta.Inventory, delta.Generation, delta.Time, delta.Schema),
+		export: cloudevent.NewExport(delta.Inventory, delta.Generation, delta.Time, cloudevent.Schema(delta.Inventory)),
 	}
 }
 
