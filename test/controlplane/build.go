@@ -37,7 +37,7 @@ func KollectBinary(ctx context.Context, log io.Writer, race bool) (string, error
 	}
 	if race {
 		b.out += "-race"
-		b.args = []string{"-race"}
+		b.args = []string{"-race", "-ldflags=-w"} // without symbols for debuggers it is linked in a third of the time
 	}
 	if err := os.MkdirAll(filepath.Dir(b.out), 0o755); err != nil {
 		return "", fmt.Errorf("create binary cache: %w", err)
