@@ -24,7 +24,7 @@ _bin/dev kubectls
 # Most of the time of tests with servers is waiting: more of them run at once
 # than there are cores. make verify vets. Linking takes a third of the time
 # without symbols for debuggers; race reports and stacks do not need them.
-at_once="$(($(getconf _NPROCESSORS_ONLN) + 2))"
+at_once="$(($(getconf _NPROCESSORS_ONLN) + 1))"
 
 status=0
 for dir in ${dirs}; do
