@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,11 +42,33 @@ func newDestination(t *testing.T, address string, config jetstream.StreamConfig)
 		t.Fatalf("delete stream: %v", err)
 	}
 	if config.Name != "" {
-		if _, err := d.js.CreateStream(t.Context(), config); err != nil {
-			t.Fatalf("create stream: %v", err)
-		}
+		d.create(t, config)
 	}
 	return d
+}
+
+// create makes a stream, and waits until all of its servers have it: those of a
+// cluster that has just formed may lose sight of each other once more.
+func (d *destination) create(t *testing.T, config jetstream.StreamConfig) {
+	t.Helper()
+	until(t, "the stream is there", func() bool {
+		_, err := d.js.CreateStream(t.Context(), config)
+		if err != nil {
+			t.Logf("create stream: %v", err)
+		}
+		return err == nil
+	})
+	until(t, "the stream has a leader, and servers that follow it", func() bool {
+		stream, err := d.js.Stream(t.Context(), streamName)
+		if err != nil {
+			return false
+		}
+		cluster := stream.CachedInfo().Cluster
+		if cluster == nil {
+			return config.Replicas <= 1
+		}
+		return cluster.Leader != "" && !slices.ContainsFunc(cluster.Replicas, func(p *jetstream.PeerInfo) bool { return p.Offline || !p.Current })
+	})
 }
 
 func (d *destination) Open(t *testing.T) sink.EventEmitter {
