@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"strings"
 
 	"github.com/nats-io/nats.go"
@@ -29,9 +28,9 @@ func (e *Emitter) explain(doing string, err error) error {
 	if err == nil {
 		return nil
 	}
-	wrapped := fmt.Errorf("%s: %w", doing, redacted{e.redact.text(err.Error()), err})
+	wrapped := fmt.Errorf("%s: %w", doing, e.redact.Hide(err.Error(), err))
 	if sink.IsPermanent(err) {
-		return sink.Permanent(wrapped)
+		return wrapped
 	}
 	var answer jetstream.JetStreamError
 	if errors.As(err, &answer) && answer.APIError() != nil {
@@ -87,45 +86,13 @@ func (e *Emitter) explainSilence(doing string, wrapped error) error {
 	return wrapped
 }
 
-// redactor takes what is secret out of errors of libraries.
-type redactor []string
-
-// leastSecret is the length from which a value is searched for: shorter ones
-// would turn words of messages into stars.
-const leastSecret = 4
-
-func newRedactor(secret map[string][]byte) redactor {
-	var r redactor
+// newRedactor knows the values of a Secret that are secret.
+func newRedactor(secret map[string][]byte) sink.Redactor {
+	var secrets []string
 	for key, value := range secret {
-		text := strings.TrimSpace(string(value))
-		if key == "ca.crt" || key == "tls.crt" || key == "username" || len(text) < leastSecret {
-			continue
+		if key != "ca.crt" && key != "tls.crt" && key != "username" {
+			secrets = append(secrets, strings.TrimSpace(string(value)))
 		}
-		r = append(r, text, url.QueryEscape(text), url.PathEscape(text), url.UserPassword("", text).String()[1:])
 	}
-	return r
-}
-
-func (r redactor) text(message string) string {
-	for _, secret := range r {
-		message = strings.ReplaceAll(message, secret, "***")
-	}
-	return strings.Join(strings.Fields(message), " ")
-}
-
-// redacted shows a clean message. It does not unwrap, lest somebody print what
-// is inside, but still is what callers ask for.
-type redacted struct {
-	message string
-	err     error
-}
-
-func (r redacted) Error() string { return r.message }
-
-func (r redacted) Is(target error) bool {
-	switch target {
-	case context.Canceled, context.DeadlineExceeded, sink.ErrFenced:
-		return errors.Is(r.err, target)
-	}
-	return false
+	return sink.NewRedactor(secrets...)
 }

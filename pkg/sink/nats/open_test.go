@@ -52,7 +52,7 @@ func TestConfigurationIsChecked(t *testing.T) {
 func TestErrorsHaveNoSecrets(t *testing.T) {
 	e := &Emitter{redact: newRedactor(map[string][]byte{"password": []byte("s3c/r3t\n"), "token": []byte("abc"), "ca.crt": []byte("public")})}
 	err := e.explain("connect", errors.New("dial nats://me:s3c%2Fr3t@host, s3c/r3t,\nabc, public"))
-	if want := "connect: dial nats://me:***@host, ***, abc, public"; err.Error() != want {
+	if want := "connect: dial nats://***@host, ***, abc, public"; err.Error() != want {
 		t.Errorf("error %q, want %q", err, want)
 	}
 	if err := e.explain("connect", sink.Permanent(errors.New("s3c/r3t"))); !sink.IsPermanent(err) || strings.Contains(err.Error(), "r3t") {

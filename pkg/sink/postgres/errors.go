@@ -1,12 +1,9 @@
 package postgres
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net/url"
-	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -14,24 +11,9 @@ import (
 )
 
 // redactor takes what is secret out of errors, and says what would mend them.
-type redactor struct{ secrets []string }
+type redactor struct{ sink.Redactor }
 
-// leastSecret is the length from which a value is searched for: shorter ones
-// would turn words of messages into stars.
-const leastSecret = 4
-
-func newRedactor(secrets ...string) redactor {
-	var r redactor
-	for _, secret := range secrets {
-		if len(secret) >= leastSecret {
-			r.secrets = append(r.secrets, secret, url.QueryEscape(secret), url.PathEscape(secret))
-		}
-	}
-	return r
-}
-
-// maxMessage keeps an error fit for a condition.
-const maxMessage = 600
+func newRedactor(secrets ...string) redactor { return redactor{sink.NewRedactor(secrets...)} }
 
 // error returns err without secrets, and permanent if another try can't mend it.
 func (r redactor) error(err error) error {
@@ -46,18 +28,10 @@ func (r redactor) error(err error) error {
 	if mend != "" {
 		message += ": " + mend
 	}
-	for _, secret := range r.secrets {
-		message = strings.ReplaceAll(message, secret, "***")
+	if permanent {
+		err = sink.Permanent(err)
 	}
-	message = strings.Join(strings.Fields(message), " ")
-	if len(message) > maxMessage {
-		message = strings.ToValidUTF8(message[:maxMessage], "") + "..."
-	}
-	clean := error(redacted{message, err})
-	if permanent || sink.IsPermanent(err) {
-		return sink.Permanent(clean)
-	}
-	return clean
+	return r.Hide(message, err)
 }
 
 // mends says what to do about what a server answers, by SQLSTATE or its class.
@@ -102,23 +76,6 @@ func changed(err error) bool {
 	switch server.Code {
 	case "42P01", "42703", "42P10", "3F000", "42804": // no table, column, key or schema, or another type
 		return true
-	}
-	return false
-}
-
-// redacted shows a clean message. It does not unwrap, lest somebody print what
-// is inside, but still is what callers ask for.
-type redacted struct {
-	message string
-	err     error
-}
-
-func (e redacted) Error() string { return e.message }
-
-func (e redacted) Is(target error) bool {
-	switch target {
-	case context.Canceled, context.DeadlineExceeded, sink.ErrFenced:
-		return errors.Is(e.err, target)
 	}
 	return false
 }
