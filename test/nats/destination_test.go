@@ -25,11 +25,13 @@ const streamName = "KOLLECT"
 
 // destination is a stream, read by a client.
 type destination struct {
-	faults
+	sinktest.Injector
 	address string
 	secret  map[string][]byte
 	js      jetstream.JetStream
 	timeout time.Duration // of the sink's requests; 0: its default
+	// oversized is what becomes of rows that are too large for a message.
+	oversized kollectv1alpha1.OversizedRows
 }
 
 // newDestination makes the stream as an operator would who wants the whole
@@ -37,7 +39,6 @@ type destination struct {
 func newDestination(t *testing.T, address string, config jetstream.StreamConfig) *destination {
 	t.Helper()
 	d := &destination{address: address, js: client(t, address)}
-	d.Interrupt(-1, 0)
 	if err := d.js.DeleteStream(t.Context(), streamName); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
 		t.Fatalf("delete stream: %v", err)
 	}
@@ -78,8 +79,8 @@ func (d *destination) Open(t *testing.T) sink.EventEmitter {
 
 func (d *destination) open(t *testing.T) *nats.Emitter {
 	t.Helper()
-	emitter, err := nats.Open(t.Context(), kollectv1alpha1.NATSSink{URL: d.address, Stream: streamName}, d.secret, nats.Options{
-		Dial: d.faults.dial, Timeout: d.timeout, ReconnectWait: time.Millisecond,
+	emitter, err := nats.Open(t.Context(), kollectv1alpha1.NATSSink{URL: d.address, Stream: streamName, OversizedRows: d.oversized}, d.secret, nats.Options{
+		Dial: d.Injector.Dial, Timeout: d.timeout, ReconnectWait: time.Millisecond,
 	})
 	if err != nil {
 		t.Fatalf("open: %v", err)

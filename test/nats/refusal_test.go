@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/json"
 	"encoding/pem"
 	"math/big"
 	"net"
@@ -102,13 +103,59 @@ func TestRowTooLargeForAMessage(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = e.Publish(t.Context(), deltaOf(base, mark, sample.Snapshot(), 2, e.Schema(held.Inventory())))
-		mustRefuse(t, err, "Deployment team-a/large", "team-a/web", "max_payload", "profile")
+		mustRefuse(t, err, "Deployment team-a/large", "team-a/web", "max_payload", "profile", "spec.nats.oversizedRows")
 		mustRead(t, d, held, 1)
+		for entry := range sample.Snapshot().All() {
+			err := e.Refuses(held.Inventory(), entry.Key, entry.Row)
+			if large := entry.Row.Name() == "large"; large != (err != nil) {
+				t.Errorf("%s is refused: %v", entry.Row.Name(), err)
+			}
+		}
 	}
 	// What just fits is published.
 	sample.SetAttributes("large", `{"image":"`+strings.Repeat("x", 62<<10)+`"}`)
 	mustExport(t, e, sample.Snapshot(), 3)
 	mustRead(t, d, sample.Snapshot(), 3)
+}
+
+func TestReferenceToARowTooLargeForAMessage(t *testing.T) {
+	o := options(t.TempDir())
+	o.MaxPayload = 64 << 10
+	d := newDestination(t, start(t, o).ClientURL(), jetstream.StreamConfig{})
+	d.oversized = kollectv1alpha1.OversizedReference
+	e := d.open(t)
+	defer e.Close()
+	sample := sinktest.NewSample(ref)
+	sample.Set("web", "nginx:1.27")
+	sample.SetAttributes("large", `{"image":"`+strings.Repeat("x", 64<<10)+`"}`)
+	mustExport(t, e, sample.Snapshot(), 1)
+	references := 0
+	err := d.consume(t.Context(), sample.Snapshot().Inventory(), func(kind string, m jetstream.Msg) error {
+		at := m.Headers().Get("ce-dataref")
+		if at == "" {
+			return nil
+		}
+		references++
+		var row struct {
+			Source             struct{ Name string }
+			Attributes, Labels json.RawMessage
+		}
+		if err := json.Unmarshal(m.Data(), &row); err != nil || row.Source.Name != "large" || row.Attributes != nil || row.Labels != nil {
+			t.Errorf("reference %s: %v", m.Data(), err)
+		}
+		if want := "/apis/inventory.kollect.io/v1alpha1/namespaces/team-a/inventoryrows/apps." + keyOf(m); at != want {
+			t.Errorf("it refers to %s, want %s", at, want)
+		}
+		return nil
+	})
+	if err != nil || references != 1 {
+		t.Fatalf("%d references: %v", references, err)
+	}
+	// Once it is told, it is not told again.
+	_, mark, err := resume(t.Context(), e, sample.Snapshot().Inventory())
+	if err != nil || mark.Hash != sample.Snapshot().Hash().String() {
+		t.Errorf("the mark is %+v: %v", mark, err)
+	}
 }
 
 func TestCredentials(t *testing.T) {

@@ -137,10 +137,9 @@ func readRows(format string, data []byte, into map[string]string) error {
 func inFolder(t *testing.T, format kollectv1alpha1.Format) *destination {
 	root := t.TempDir()
 	return &destination{
-		faults: faults{left: -1},
-		spec:   kollectv1alpha1.ObjectStoreSink{URL: "file:///tenant/lake", Prefix: "some/where/", Format: format},
-		root:   root,
-		wrap:   func(b bucket) bucket { return b },
+		spec: kollectv1alpha1.ObjectStoreSink{URL: "file:///tenant/lake", Prefix: "some/where/", Format: format},
+		root: root,
+		wrap: func(b bucket) bucket { return b },
 		get: func(_ context.Context, key string) ([]byte, error) {
 			return os.ReadFile(filepath.Join(root, "tenant/lake", filepath.FromSlash(key)))
 		},
@@ -153,9 +152,8 @@ func inMemory(t *testing.T) *destination {
 	t.Cleanup(func() { memory.Close() })
 	var swaps sync.Mutex
 	return &destination{
-		faults: faults{left: -1},
-		spec:   kollectv1alpha1.ObjectStoreSink{URL: "file:///unused", Format: "ndjson"},
-		root:   t.TempDir(),
+		spec: kollectv1alpha1.ObjectStoreSink{URL: "file:///unused", Format: "ndjson"},
+		root: t.TempDir(),
 		wrap: func(b bucket) bucket {
 			b.close()
 			return &inMemoryBlobs{blobs: memoryBlobs(memory), swaps: &swaps}
@@ -221,7 +219,7 @@ func TestNoTemporaryFilesStay(t *testing.T) {
 		s.Fill(int(generation))
 		d.Interrupt(int(generation)%13, sinktest.Cut)
 		_, err := store.Write(t.Context(), sink.Export{Snapshot: s.Snapshot(), Generation: generation, Time: time.Unix(1_795_000_000, 0)})
-		if err != nil && !errors.Is(err, errInjected) && !strings.Contains(err.Error(), errInjected.Error()) {
+		if err != nil && !errors.Is(err, sinktest.ErrInjected) && !strings.Contains(err.Error(), sinktest.ErrInjected.Error()) {
 			t.Fatal(err)
 		}
 	}

@@ -158,7 +158,7 @@ func TestFileStaysBelowItsRoot(t *testing.T) {
 			t.Errorf("%s: error is %q (permanent: %t), want a permanent one that tells no path of the server", url, err, sink.IsPermanent(err))
 		}
 	}
-	d := &destination{faults: faults{left: -1}, spec: kollectv1alpha1.ObjectStoreSink{URL: "file:///"}, root: root, wrap: func(b bucket) bucket { return b }}
+	d := &destination{spec: kollectv1alpha1.ObjectStoreSink{URL: "file:///"}, root: root, wrap: func(b bucket) bucket { return b }}
 	if err := os.Symlink(outside, filepath.Join(root, "inventory")); err != nil {
 		t.Fatal(err)
 	}

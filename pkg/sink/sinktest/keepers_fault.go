@@ -1,7 +1,6 @@
 package sinktest
 
 import (
-	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -12,18 +11,7 @@ import (
 // testRecovers ends an export at each of its steps in turn, in each way, and then
 // goes on both as another process would and as this one.
 func testRecovers(t *testing.T, make func(t *testing.T) keepers) {
-	for how, name := range map[Interruption]string{Refused: "refused", Cut: "cut", Unanswered: "unanswered"} {
-		for n, more := 0, true; more; n++ {
-			if n == 1000 {
-				t.Fatal("an export has no end of steps")
-			}
-			if !t.Run(fmt.Sprintf("%s at step %d", name, n), func(t *testing.T) {
-				more = recoverAt(t, make(t), n, how)
-			}) {
-				return // it did not come to say whether there are more
-			}
-		}
-	}
+	atEachStep(t, func(t *testing.T, n int, how Interruption) bool { return recoverAt(t, make(t), n, how) })
 }
 
 // recoverAt reports whether there was a step to interrupt.
@@ -101,9 +89,9 @@ func testHeldInterrupted(t *testing.T, d keepers) {
 	of := s.Snapshot().Inventory()
 	w := d.start(t, of)
 	w.mustExport(t, d, s.Snapshot(), 1)
-	for _, how := range []Interruption{Refused, Cut, Unanswered} {
+	for how := range interruptions {
 		for n, more := 0, true; more; n++ {
-			if n == 1000 {
+			if n == maxSteps {
 				t.Fatal("reading back has no end of steps")
 			}
 			d.faults.Interrupt(n, how)
@@ -118,7 +106,7 @@ func testHeldInterrupted(t *testing.T, d keepers) {
 			}
 		}
 		w.resume(t, of)
-		for n, more := 0, true; more && n < 1000; n++ {
+		for n, more := 0, true; more && n < maxSteps; n++ {
 			d.faults.Interrupt(n, how)
 			_, err := w.Confirm(t.Context(), of, w.mark, at(int64(n)))
 			more = d.faults.Interrupted()

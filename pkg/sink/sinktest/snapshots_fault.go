@@ -1,7 +1,6 @@
 package sinktest
 
 import (
-	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -10,18 +9,7 @@ import (
 // testInterrupted ends an export at each of its steps in turn, in each way, and
 // then goes on as another process would.
 func testInterrupted(t *testing.T, make func(t *testing.T) Snapshots) {
-	for how, name := range map[Interruption]string{Refused: "refused", Cut: "cut", Unanswered: "unanswered"} {
-		for n, more := 0, true; more; n++ {
-			if n == 1000 {
-				t.Fatal("an export has no end of steps")
-			}
-			if !t.Run(fmt.Sprintf("%s at step %d", name, n), func(t *testing.T) {
-				more = interruptAt(t, make(t).(Faulty), n, how)
-			}) {
-				return // it did not come to say whether there are more
-			}
-		}
-	}
+	atEachStep(t, func(t *testing.T, n int, how Interruption) bool { return interruptAt(t, make(t).(Faulty), n, how) })
 }
 
 // interruptAt reports whether there was a step to interrupt.
