@@ -59,6 +59,8 @@ const (
 	WaitingForTargets Outcome = "WaitingForTargets"
 	// MassDelete: the guard waits for a second snapshot to agree.
 	MassDelete Outcome = "MassDelete"
+	// RowsRefused: the sink holds the content but for rows that do not fit there.
+	RowsRefused Outcome = "RowsRefused"
 	// Failed: the sink or the reservation of a generation failed.
 	Failed Outcome = "Failed"
 	// Fenced: somebody else exports there.

@@ -83,14 +83,16 @@ func (d *keeper) waitUntil(r Request, unsynced bool) time.Time {
 // returns true for.
 func (d *keeper) change(ctx context.Context, r Request, keep func(inventory.TargetRef) bool) (Result, error) {
 	of, base, mark := r.Snapshot.Inventory(), d.base, d.mark
-	next := base.After(r.Snapshot, keep)
+	refused := refusals(d.store, of, base.Diff(r.Snapshot, keep))
+	next := base.After(r.Snapshot, keep).Without(refused.keys)
 	schema := d.store.Schema(of)
 	noted := schema
 	if keep != nil { // which columns there are is known once all targets are synced
 		noted = mark.Schema
 	}
 	if d.holds(next.Hash(), noted) || keep != nil && base.Len() == 0 && next.Len() == 0 {
-		return d.confirm(ctx, r, d.store.Confirm)
+		result, err := d.confirm(ctx, r, d.store.Confirm)
+		return refused.tell(result), err
 	}
 	if result, wait := d.guarded(r, base.Len(), next.Len()); wait {
 		return result, nil
@@ -106,12 +108,14 @@ func (d *keeper) change(ctx context.Context, r Request, keep func(inventory.Targ
 		schema = ""
 	default:
 		base = base.Unknown()
+		refused = refusals(d.store, of, base.Diff(r.Snapshot, keep))
+		next = base.After(r.Snapshot, keep).Without(refused.keys)
 	}
 	err := d.write(ctx, r, 0, func(generation int64) (sink.Mark, error) {
 		return d.apply(ctx, sink.Delta{
 			Inventory: of, Base: mark, Generation: generation, Time: r.Now,
 			Hash: next.Hash().String(), Schema: schema, Rows: int64(next.Len()),
-			Updates: base.Diff(r.Snapshot, keep),
+			Updates: refused.leave(base.Diff(r.Snapshot, keep)),
 		})
 	})
 	if errors.Is(err, errSuperseded) {
@@ -121,7 +125,7 @@ func (d *keeper) change(ctx context.Context, r Request, keep func(inventory.Targ
 		return Result{}, err
 	}
 	d.base = next
-	return d.exported(r), nil
+	return refused.tell(d.exported(r)), nil
 }
 
 // readBase reads back what is held, unless that is known, or the mark says that it

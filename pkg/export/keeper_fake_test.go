@@ -19,6 +19,8 @@ type fakeKeeper struct {
 	t *testing.T
 	// leftAlone returns the targets of which nothing may change now.
 	leftAlone func() func(inventory.TargetRef) bool
+	// refuses, if set, returns whether a row is one that is never held.
+	refuses func(*inventory.Row) bool
 
 	mu sync.Mutex // guards what follows
 	keeperRecord
@@ -105,6 +107,13 @@ func (f *fakeKeeper) Schema(of *inventory.Inventory) string { return fmt.Sprint(
 
 func (f *fakeKeeper) Close() error { return nil }
 
+func (f *fakeKeeper) Refuses(_ *inventory.Inventory, _ inventory.Key, row *inventory.Row) error {
+	if f.refuses != nil && f.refuses(row) {
+		return fmt.Errorf("%s is too large", row.Name())
+	}
+	return nil
+}
+
 // begin returns the updates, or an error if there is no reason to make them.
 func (f *fakeKeeper) begin(d sink.Delta) ([]inventory.Update, error) {
 	if err := f.call("apply"); err != nil {
@@ -134,6 +143,8 @@ func (f *fakeKeeper) check(d sink.Delta, updates []inventory.Update) {
 			f.t.Errorf("update %+v of %+v, held %v", u, row, held)
 		case held && u.Row != nil && u.Row.Hash() == row.Hash && d.Schema == f.mark.Schema:
 			f.t.Errorf("update %v changes nothing", u.Key)
+		case u.Row != nil && f.Refuses(d.Inventory, u.Key, u.Row) != nil:
+			f.t.Errorf("update %v holds a row that is refused", u.Key)
 		case leftAlone != nil && (held && leftAlone(u.Origin.Target) || u.Row != nil && leftAlone(u.Row.Target())):
 			f.t.Errorf("update %v of a target that is not synced", u.Key)
 		}
@@ -180,13 +191,20 @@ func (f *fakeKeeper) overwrite(ahead int64, keep func(inventory.Key) bool) {
 	f.mark.Hash, f.mark.Rows = f.hash(), int64(len(f.rows))
 }
 
-// holds checks that exactly the snapshot is held.
+// holds checks that exactly the snapshot is held, but for rows that are refused.
 func (f *fakeKeeper) holds(s *inventory.Snapshot) {
 	f.t.Helper()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.mark.Hash != s.Hash().String() || f.hash() != f.mark.Hash || f.mark.Rows != int64(s.Len()) {
-		f.t.Errorf("%d rows of %s are held, and the mark is %+v: want %d of %s", len(f.rows), f.hash(), f.mark, s.Len(), s.Hash())
+	var refused []inventory.Key
+	for e := range s.All() {
+		if f.Refuses(s.Inventory(), e.Key, e.Row) != nil {
+			refused = append(refused, e.Key)
+		}
+	}
+	all := inventory.BaseOf(s).Without(refused)
+	if f.mark.Hash != all.Hash().String() || f.hash() != f.mark.Hash || f.mark.Rows != int64(all.Len()) {
+		f.t.Errorf("%d rows of %s are held, and the mark is %+v: want %d of %s", len(f.rows), f.hash(), f.mark, all.Len(), all.Hash())
 	}
 	want := f.Schema(s.Inventory())
 	for _, row := range f.rows {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,6 +23,9 @@ func TestKeepersEndWithTheLastSnapshot(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			bubble(t, func(f *fixture) {
 				store, emitter := newFakes(f)
+				if seed%2 == 0 {
+					emitter.refuses = func(r *inventory.Row) bool { return strings.Contains(r.Attributes(), `"2"`) }
+				}
 				h := &keeperHistory{
 					fixture: f, Rand: rand.New(rand.NewPCG(seed, 2)),
 					fakes: []*fakeKeeper{store.fakeKeeper, emitter.fakeKeeper},

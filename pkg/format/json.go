@@ -75,6 +75,20 @@ func appendHead(buf []byte, snapshot *inventory.Snapshot, options Options) []byt
 // AppendRow appends the row as one JSON object on one line. Its members are
 // those of an InventoryRow, with key for the second half of its name.
 func AppendRow(buf []byte, of *inventory.Inventory, e *inventory.Entry) []byte {
+	buf = appendIdentity(buf, of, e)
+	buf = append(buf, `,"labels":`...)
+	buf = append(buf, e.Row.Labels()...)
+	buf = append(buf, `,"attributes":`...)
+	buf = append(buf, e.Row.Attributes()...)
+	return append(buf, '}')
+}
+
+// AppendIdentity appends what AppendRow does, without labels and attributes.
+func AppendIdentity(buf []byte, of *inventory.Inventory, e *inventory.Entry) []byte {
+	return append(appendIdentity(buf, of, e), '}')
+}
+
+func appendIdentity(buf []byte, of *inventory.Inventory, e *inventory.Entry) []byte {
 	row := e.Row
 	buf = append(buf, `{"key":"`...)
 	buf, _ = e.Key.AppendText(buf)
@@ -85,12 +99,7 @@ func AppendRow(buf []byte, of *inventory.Inventory, e *inventory.Entry) []byte {
 	}
 	buf = appendMember(buf, `,"inventory":`, of.Name)
 	buf = appendTarget(buf, row.Target())
-	buf = appendSource(buf, row)
-	buf = append(buf, `,"labels":`...)
-	buf = append(buf, row.Labels()...)
-	buf = append(buf, `,"attributes":`...)
-	buf = append(buf, row.Attributes()...)
-	return append(buf, '}')
+	return appendSource(buf, row)
 }
 
 func appendTarget(buf []byte, target inventory.TargetRef) []byte {

@@ -124,6 +124,15 @@ func (b *Base) After(after *Snapshot, keep func(TargetRef) bool) *Base {
 	return &Base{root: b.root.apply(edits, 0), origins: b.origins}
 }
 
+// Without returns the base without the rows of the keys, which are in order.
+func (b *Base) Without(keys []Key) *Base {
+	edits := make([]edit, len(keys))
+	for i, key := range keys {
+		edits[i].Key = key
+	}
+	return &Base{root: b.root.apply(edits, 0), origins: b.origins}
+}
+
 // Unknown returns the base with the contents of its rows taken for unknown, so
 // that every row that stays is yielded by Diff.
 func (b *Base) Unknown() *Base {

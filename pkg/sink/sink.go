@@ -122,6 +122,14 @@ type Keeper interface {
 	Close() error
 }
 
+// Limited is a Keeper that cannot hold every row.
+type Limited interface {
+	Keeper
+	// Refuses returns why the destination cannot hold the row of the inventory, and
+	// what would mend that; nil: it can. The limits are those that Mark has found.
+	Refuses(of *inventory.Inventory, key inventory.Key, row *inventory.Row) error
+}
+
 // RelationalStore is a destination that holds the current rows (ADR-0401), each
 // of which can be changed.
 type RelationalStore interface {

@@ -4524,6 +4524,13 @@ func schema_pkg_apis_kollect_v1alpha1_KafkaSink(ref common.ReferenceCallback) co
 							Format:      "",
 						},
 					},
+					"oversizedRows": {
+						SchemaProps: spec.SchemaProps{
+							Description: "OversizedRows says what becomes of a row that is too large for a message.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
 				},
 				Required: []string{"brokers", "topic"},
 			},
@@ -5332,6 +5339,13 @@ func schema_pkg_apis_kollect_v1alpha1_NATSSink(ref common.ReferenceCallback) com
 						SchemaProps: spec.SchemaProps{
 							Description: "Stream that holds the subjects.",
 							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"oversizedRows": {
+						SchemaProps: spec.SchemaProps{
+							Description: "OversizedRows says what becomes of a row that is too large for a message.",
 							Type:        []string{"string"},
 							Format:      "",
 						},

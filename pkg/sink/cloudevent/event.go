@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	inventoryv1alpha1 "kollect.io/kollect/pkg/apis/inventory/v1alpha1"
 	"kollect.io/kollect/pkg/format"
 	"kollect.io/kollect/pkg/inventory"
 	"kollect.io/kollect/pkg/sink"
@@ -40,7 +41,7 @@ func Schema(of *inventory.Inventory) string {
 
 // Event is a CloudEvent.
 type Event struct {
-	attributes [12]attribute
+	attributes [13]attribute
 	n          int
 	// Data is JSON; empty: there is none.
 	Data []byte
@@ -76,6 +77,7 @@ type Export struct {
 	generation string
 	time       string
 	schema     string
+	rows       string // the path of a row at the API server, without its key
 	targets    map[inventory.TargetRef]string
 	kinds      map[inventory.Origin]string
 }
@@ -83,9 +85,10 @@ type Export struct {
 // NewExport returns the export of the inventory under a generation that no other
 // export of it has had.
 func NewExport(of *inventory.Inventory, generation int64, at time.Time, schema string) *Export {
-	namespace := "_cluster"
+	namespace, rows := "_cluster", "/clusterinventoryrows/"
 	if of.Namespace != "" {
 		namespace = Segment(of.Namespace)
+		rows = "/namespaces/" + namespace + "/inventoryrows/"
 	}
 	place := Segment(of.Cluster) + "/" + namespace + "/" + Segment(of.Name)
 	number := strconv.FormatInt(generation, 10)
@@ -97,6 +100,7 @@ func NewExport(of *inventory.Inventory, generation int64, at time.Time, schema s
 		generation: number,
 		time:       at.UTC().Format(format.TimeLayout),
 		schema:     schema,
+		rows:       "/apis/" + inventoryv1alpha1.SchemeGroupVersion.String() + rows + Segment(of.Name) + ".",
 		targets:    map[inventory.TargetRef]string{},
 		kinds:      map[inventory.Origin]string{},
 	}
@@ -117,12 +121,27 @@ func (x *Export) event(sequence, kind string) *Event {
 // Upserted returns the event of a row that is new or has changed. sequence is
 // of no other event of the export.
 func (x *Export) Upserted(sequence int64, key inventory.Key, row *inventory.Row) *Event {
+	e := x.upserted(sequence, key, row)
+	e.Data = format.AppendRow(make([]byte, 0, 512+len(row.Labels())+len(row.Attributes())), x.of, &inventory.Entry{Key: key, Row: row})
+	return e
+}
+
+// Referred is Upserted without the labels and attributes of the row, but with
+// the path at which the cluster's API server has them as attribute dataref, after
+// the extension of CloudEvents of that name.
+func (x *Export) Referred(sequence int64, key inventory.Key, row *inventory.Row) *Event {
+	e := x.upserted(sequence, key, row)
+	e.add("dataref", x.rows+key.String())
+	e.Data = format.AppendIdentity(make([]byte, 0, 512), x.of, &inventory.Entry{Key: key, Row: row})
+	return e
+}
+
+func (x *Export) upserted(sequence int64, key inventory.Key, row *inventory.Row) *Event {
 	e := x.event(strconv.FormatInt(sequence, 10), RowUpserted)
 	x.addRow(e, key, row.Origin())
 	hash := row.Hash()
 	e.add("rowhash", hex.EncodeToString(hash[:]))
 	e.add("schemaversion", x.schema)
-	e.Data = format.AppendRow(make([]byte, 0, 512+len(row.Labels())+len(row.Attributes())), x.of, &inventory.Entry{Key: key, Row: row})
 	return e
 }
 

@@ -49,6 +49,16 @@ func TestEventOfARow(t *testing.T) {
 		if err := json.Unmarshal(event.Data, &row); err != nil || row.Key != e.Key.String() || string(row.Attributes) != e.Row.Attributes() {
 			t.Errorf("data is %s: %v", event.Data, err)
 		}
+		referred := x.Referred(7, e.Key, e.Row)
+		want["dataref"] = "/apis/inventory.kollect.io/v1alpha1/namespaces/team-a/inventoryrows/apps." + e.Key.String()
+		if diff := cmp.Diff(want, attributes(referred)); diff != "" {
+			t.Errorf("referred: -want +got\n%s", diff)
+		}
+		delete(want, "dataref")
+		var members map[string]json.RawMessage
+		if err := json.Unmarshal(referred.Data, &members); err != nil || members["labels"] != nil || members["attributes"] != nil || string(members["key"]) != `"`+e.Key.String()+`"` {
+			t.Errorf("data of a reference is %s: %v", referred.Data, err)
+		}
 		deleted := x.Deleted(8, e.Key, e.Row.Origin())
 		delete(want, "rowhash")
 		delete(want, "schemaversion")

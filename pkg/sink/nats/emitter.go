@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	kollectv1alpha1 "kollect.io/kollect/pkg/apis/kollect/v1alpha1"
 	"kollect.io/kollect/pkg/inventory"
 	"kollect.io/kollect/pkg/sink"
 	"kollect.io/kollect/pkg/sink/cloudevent"
@@ -21,8 +22,10 @@ type Emitter struct {
 	js      jetstream.JetStream
 	stream  string
 	timeout time.Duration
-	redact  redactor
+	redact  sink.Redactor
 	slots   chan struct{} // bounds the batches at once: the server does, too
+	// oversized is what becomes of rows that are too large for a message.
+	oversized kollectv1alpha1.OversizedRows
 
 	mu      sync.Mutex // guards what follows
 	known   *facts     // of the stream; nil: look again

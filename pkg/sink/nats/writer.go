@@ -20,8 +20,6 @@ const (
 	batchBytes    = 4 << 20
 	// maxBatches is how many batches an emitter writes at once. A stream takes 50.
 	maxBatches = 16
-	// headroom is for the headers that a message has in a batch.
-	headroom = 256
 	// tombstoneTTL is how long the message of a row that is gone is kept, where
 	// streams can have it: consumers that are away for longer miss it.
 	tombstoneTTL = "168h"
@@ -34,6 +32,7 @@ type writer struct {
 	place   place
 	delta   sink.Delta
 	export  *cloudevent.Export
+	limit   limit
 
 	before   checkpoint // what there was at first
 	view     view       // what Held has read of it
@@ -48,13 +47,13 @@ func newWriter(e *Emitter, known *facts, p place, c checkpoint, delta sink.Delta
 	return &writer{
 		emitter: e, known: known, place: p, delta: delta, before: c, last: c.sequence,
 		export: cloudevent.NewExport(delta.Inventory, delta.Generation, delta.Time, cloudevent.Schema(delta.Inventory)),
+		limit:  e.limit(known),
 	}
 }
 
 // plan finds out whether each event fits into a message, and whether all rows are
 // written, before anything is.
 func (w *writer) plan(ctx context.Context) error {
-	limit := w.limit()
 	var upserted int64
 	for u := range w.delta.Updates {
 		if u.Row == nil {
@@ -63,13 +62,11 @@ func (w *writer) plan(ctx context.Context) error {
 		if upserted++; upserted%batchMessages == 0 && ctx.Err() != nil {
 			break
 		}
-		if len(u.Row.Attributes())+len(u.Row.Labels()) < limit/2 {
-			continue // the rest is names
+		if !w.limit.mayExceed(u.Row) {
+			continue
 		}
-		m := message(w.place.row(u.Key, u.Row.Origin()), w.export.Upserted(0, u.Key, u.Row))
-		if size := sizeOf(m) + headroom; size > limit {
-			return sink.Permanent(fmt.Errorf("%s of target %s takes a message of %d bytes, and the server and stream take %d: raise max_payload of the server and max_msg_size of the stream, or leave large attributes out of the profile",
-				describe(u.Row), u.Row.Target(), size, limit))
+		if _, err := w.upserted(0, u); err != nil {
+			return sink.Permanent(err)
 		}
 	}
 	if err := ctx.Err(); err != nil {
@@ -77,23 +74,6 @@ func (w *writer) plan(ctx context.Context) error {
 	}
 	w.whole = upserted == w.delta.Rows && (w.delta.Base.Generation == 0 || w.delta.Base.Schema != w.delta.Schema)
 	return nil
-}
-
-func (w *writer) limit() int {
-	limit := int(w.emitter.conn.MaxPayload())
-	if w.known.maxSize > 0 {
-		limit = min(limit, w.known.maxSize)
-	}
-	return limit
-}
-
-// describe names a row's object.
-func describe(row *inventory.Row) string {
-	name := row.Name()
-	if row.Namespace() != "" {
-		name = row.Namespace() + "/" + name
-	}
-	return row.Resource().Kind + " " + name
 }
 
 // moves reports whether a row leaves a subject for another.
@@ -123,6 +103,11 @@ func (w *writer) write(ctx context.Context) error {
 		return err
 	}
 	return w.flush(ctx, w.delta.Mark())
+}
+
+// upserted returns the message of a row, or an error if there is none.
+func (w *writer) upserted(sequence int64, u inventory.Update) (*nats.Msg, error) {
+	return w.limit.message(w.place, w.export, sequence, u.Key, u.Row)
 }
 
 // marker writes what stands around all rows, if all are written.
@@ -157,7 +142,11 @@ func (w *writer) update(ctx context.Context, u inventory.Update) error {
 		return nil
 	}
 	w.sequence++
-	return w.add(ctx, message(w.place.row(u.Key, u.Row.Origin()), w.export.Upserted(w.sequence, u.Key, u.Row)))
+	m, err := w.upserted(w.sequence, u)
+	if err != nil {
+		return sink.Permanent(err)
+	}
+	return w.add(ctx, m)
 }
 
 // add writes the message with the next batch.
@@ -275,15 +264,4 @@ func (w *writer) writeEach(ctx context.Context, mark sink.Mark) error {
 	}
 	w.last, err = w.emitter.publishOne(ctx, m)
 	return err
-}
-
-// sizeOf returns what a message takes of the server's and the stream's limits.
-func sizeOf(m *nats.Msg) int {
-	size := len("NATS/1.0\r\n\r\n") + len(m.Data)
-	for name, values := range m.Header {
-		for _, value := range values {
-			size += len(name) + len(": ") + len(value) + len("\r\n")
-		}
-	}
-	return size
 }

@@ -171,7 +171,24 @@ type NATSSink struct {
 	// +kubebuilder:validation:MaxLength=255
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-zA-Z0-9_-]+$')",message="must be a stream's name: letters, digits, '-' and '_'"
 	Stream string `json:"stream"`
+	// OversizedRows says what becomes of a row that is too large for a message.
+	// +kubebuilder:default=Reject
+	// +optional
+	OversizedRows OversizedRows `json:"oversizedRows,omitempty"`
 }
+
+// OversizedRows says what becomes of a row that is too large for a message.
+// Reject leaves it out, as though it were gone, and says so in the inventory's
+// conditions. Reference publishes it without labels and attributes, and with
+// where the API server has them.
+// +kubebuilder:validation:Enum=Reject;Reference
+type OversizedRows string
+
+// What can become of rows that are too large for a message.
+const (
+	OversizedReject    OversizedRows = "Reject"
+	OversizedReference OversizedRows = "Reference"
+)
 
 // KafkaSink publishes changes to a compacted topic.
 type KafkaSink struct {
@@ -187,6 +204,10 @@ type KafkaSink struct {
 	// +kubebuilder:validation:MaxLength=249
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-zA-Z0-9._-]+$') && self != '.' && self != '..'",message="must be a topic's name: letters, digits, '.', '_' and '-'"
 	Topic string `json:"topic"`
+	// OversizedRows says what becomes of a row that is too large for a message.
+	// +kubebuilder:default=Reject
+	// +optional
+	OversizedRows OversizedRows `json:"oversizedRows,omitempty"`
 }
 
 // SinkSpec describes one destination: the member that Type names is set.

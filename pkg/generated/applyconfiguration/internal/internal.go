@@ -338,6 +338,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             scalar: string
           elementRelationship: atomic
+    - name: oversizedRows
+      type:
+        scalar: string
     - name: topic
       type:
         scalar: string
@@ -513,6 +516,9 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: io.kollect.kollect.pkg.apis.kollect.v1alpha1.NATSSink
   map:
     fields:
+    - name: oversizedRows
+      type:
+        scalar: string
     - name: stream
       type:
         scalar: string

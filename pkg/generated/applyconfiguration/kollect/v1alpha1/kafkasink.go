@@ -5,6 +5,10 @@
 
 package v1alpha1
 
+import (
+	kollectv1alpha1 "kollect.io/kollect/pkg/apis/kollect/v1alpha1"
+)
+
 // KafkaSinkApplyConfiguration represents a declarative configuration of the KafkaSink type for use
 // with apply.
 //
@@ -14,6 +18,8 @@ type KafkaSinkApplyConfiguration struct {
 	Brokers []string `json:"brokers,omitempty"`
 	// Topic for the rows.
 	Topic *string `json:"topic,omitempty"`
+	// OversizedRows says what becomes of a row that is too large for a message.
+	OversizedRows *kollectv1alpha1.OversizedRows `json:"oversizedRows,omitempty"`
 }
 
 // KafkaSinkApplyConfiguration constructs a declarative configuration of the KafkaSink type for use with
@@ -37,5 +43,13 @@ func (b *KafkaSinkApplyConfiguration) WithBrokers(values ...string) *KafkaSinkAp
 // If called multiple times, the Topic field is set to the value of the last call.
 func (b *KafkaSinkApplyConfiguration) WithTopic(value string) *KafkaSinkApplyConfiguration {
 	b.Topic = &value
+	return b
+}
+
+// WithOversizedRows sets the OversizedRows field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the OversizedRows field is set to the value of the last call.
+func (b *KafkaSinkApplyConfiguration) WithOversizedRows(value kollectv1alpha1.OversizedRows) *KafkaSinkApplyConfiguration {
+	b.OversizedRows = &value
 	return b
 }

@@ -5,6 +5,10 @@
 
 package v1alpha1
 
+import (
+	kollectv1alpha1 "kollect.io/kollect/pkg/apis/kollect/v1alpha1"
+)
+
 // NATSSinkApplyConfiguration represents a declarative configuration of the NATSSink type for use
 // with apply.
 //
@@ -14,6 +18,8 @@ type NATSSinkApplyConfiguration struct {
 	URL *string `json:"url,omitempty"`
 	// Stream that holds the subjects.
 	Stream *string `json:"stream,omitempty"`
+	// OversizedRows says what becomes of a row that is too large for a message.
+	OversizedRows *kollectv1alpha1.OversizedRows `json:"oversizedRows,omitempty"`
 }
 
 // NATSSinkApplyConfiguration constructs a declarative configuration of the NATSSink type for use with
@@ -35,5 +41,13 @@ func (b *NATSSinkApplyConfiguration) WithURL(value string) *NATSSinkApplyConfigu
 // If called multiple times, the Stream field is set to the value of the last call.
 func (b *NATSSinkApplyConfiguration) WithStream(value string) *NATSSinkApplyConfiguration {
 	b.Stream = &value
+	return b
+}
+
+// WithOversizedRows sets the OversizedRows field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the OversizedRows field is set to the value of the last call.
+func (b *NATSSinkApplyConfiguration) WithOversizedRows(value kollectv1alpha1.OversizedRows) *NATSSinkApplyConfiguration {
+	b.OversizedRows = &value
 	return b
 }
