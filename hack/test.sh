@@ -26,10 +26,34 @@ _bin/dev kubectls
 # without symbols for debuggers; race reports and stacks do not need them.
 at_once="$(($(getconf _NPROCESSORS_ONLN) + 1))"
 
-status=0
-for dir in ${dirs}; do
+# test_module FOLDER [ARGUMENT...]
+test_module() {
+  local dir="$1"
+  shift
   if has "${dir}" '*_test.go'; then
-    go -C "${dir}" test -race -count=1 -vet=off -ldflags=-w -p "${at_once}" -parallel "${at_once}" "$@" ./... | { grep -v --line-buffered '\[no test files\]' || true; } || status=1
+    go -C "${dir}" test -race -count=1 -vet=off -ldflags=-w -p "${at_once}" -parallel "${at_once}" "$@" ./... | { grep -v --line-buffered '\[no test files\]' || true; }
   fi
-done
+}
+
+# The nested modules, one after the other, beside the product's; what they print
+# comes after that. An interrupt reaches both.
+test_nested() {
+  local dir status=0
+  for dir in ${dirs}; do
+    if [[ "${dir}" != . ]]; then
+      test_module "${dir}" "$@" || status=1
+    fi
+  done
+  return "${status}"
+}
+
+nested="$(mktemp)"
+trap 'rm -f "${nested}"' EXIT
+test_nested "$@" >"${nested}" 2>&1 &
+beside=$!
+
+status=0
+test_module . "$@" || status=1
+wait "${beside}" || status=1
+cat "${nested}"
 exit "${status}"
