@@ -28,10 +28,13 @@ at_once="$(($(getconf _NPROCESSORS_ONLN) + 1))"
 
 # test_module FOLDER [ARGUMENT...]
 test_module() {
-  local dir="$1"
+  local dir="$1" packages=(./...)
   shift
+  if [[ "${dir}" == . ]]; then
+    packages=(./test/... ./...) # those that take longest first
+  fi
   if has "${dir}" '*_test.go'; then
-    go -C "${dir}" test -race -count=1 -vet=off -ldflags=-w -p "${at_once}" -parallel "${at_once}" "$@" ./... | { grep -v --line-buffered '\[no test files\]' || true; }
+    go -C "${dir}" test -race -count=1 -vet=off -ldflags=-w -p "${at_once}" -parallel "${at_once}" "$@" "${packages[@]}" | { grep -v --line-buffered '\[no test files\]' || true; }
   fi
 }
 
