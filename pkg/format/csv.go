@@ -34,7 +34,7 @@ func writeCSV(w *bufio.Writer, snapshot *inventory.Snapshot, options Options) er
 	for _, e := range ordered(snapshot) {
 		buf = append(buf[:0], shared...)
 		buf = appendLine(buf, e)
-		eachPromoted(of.Columns, e.Row.Attributes(), func(i int, value string) { promoted[i] = value })
+		inventory.EachPromoted(of.Columns, e.Row.Attributes(), func(i int, value string) { promoted[i] = value })
 		for i, value := range promoted {
 			buf = appendPromoted(append(buf, ','), value, of.Columns[i].Type)
 		}

@@ -26,31 +26,10 @@ func promotedColumn(c inventory.Column) column {
 	return col
 }
 
-// eachPromoted calls set with the JSON of each column's attribute in order, empty
-// where there is none. Both are ordered by name, so that one pass is enough.
-func eachPromoted(columns []inventory.Column, attributes string, set func(i int, value string)) {
-	next := 0
-	for name, value := range inventory.Members(attributes) {
-		for ; next < len(columns) && columns[next].Name < name; next++ {
-			set(next, "")
-		}
-		if next == len(columns) {
-			return
-		}
-		if columns[next].Name == name {
-			set(next, value)
-			next++
-		}
-	}
-	for ; next < len(columns); next++ {
-		set(next, "")
-	}
-}
-
 // fillPromoted sets the i-th value of each promoted column to what the
 // attributes have.
 func (b *batch) fillPromoted(i int, attributes string) {
-	eachPromoted(b.promoted, attributes, func(column int, value string) {
+	inventory.EachPromoted(b.promoted, attributes, func(column int, value string) {
 		b.values[firstPromoted+column][i] = promotedValue(value, b.promoted[column].Type)
 	})
 }

@@ -58,3 +58,25 @@ func MergeColumns(columns []Column) []Column {
 	}
 	return merged
 }
+
+// EachPromoted calls set with the JSON of each column's attribute in order, empty
+// where there is none. Both the columns and the attributes are ordered by name, as
+// those of inventories and rows are, so that one pass is enough.
+func EachPromoted(columns []Column, attributes string, set func(i int, value string)) {
+	next := 0
+	for name, value := range Members(attributes) {
+		for ; next < len(columns) && columns[next].Name < name; next++ {
+			set(next, "")
+		}
+		if next == len(columns) {
+			return
+		}
+		if columns[next].Name == name {
+			set(next, value)
+			next++
+		}
+	}
+	for ; next < len(columns); next++ {
+		set(next, "")
+	}
+}
