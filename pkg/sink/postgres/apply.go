@@ -14,6 +14,12 @@ import (
 func (s *Store) Apply(ctx context.Context, delta sink.Delta) (sink.Mark, error) {
 	mark := delta.Mark()
 	mark.Time = moment(mark.Time)
+	// What another process has added may have values of this inventory from before.
+	l, err := s.promote(ctx, delta.Inventory, delta.Base.Schema != delta.Schema)
+	if err != nil {
+		return sink.Mark{}, fmt.Errorf("write %s: %w", s.tables.rowsName, err)
+	}
+	w := s.tables.writing(delta.Inventory.Columns, l)
 	if err := s.transact(ctx, func(t tx) error {
 		if err := s.claim(ctx, t, delta, mark); err != nil {
 			return err
@@ -24,10 +30,10 @@ func (s *Store) Apply(ctx context.Context, delta sink.Delta) (sink.Mark, error) 
 				return err
 			}
 			if clear {
-				return s.fill(ctx, t, delta)
+				return s.fill(ctx, t, w, delta)
 			}
 		}
-		return s.change(ctx, t, delta)
+		return s.change(ctx, t, w, delta)
 	}); err != nil {
 		return sink.Mark{}, fmt.Errorf("write %s: %w", s.tables.rowsName, err)
 	}
@@ -37,13 +43,14 @@ func (s *Store) Apply(ctx context.Context, delta sink.Delta) (sink.Mark, error) 
 // claim moves the inventory's line in the state table from the delta's base to
 // its generation, and keeps others from doing so until the transaction ends.
 func (s *Store) claim(ctx context.Context, t tx, delta sink.Delta, mark sink.Mark) error {
-	statement := s.tables.claim
-	if delta.Base.Generation == 0 {
-		statement = s.tables.claimFirst
-	}
-	n, err := t.exec(ctx, statement, append(place(delta.Inventory),
+	values := append(place(delta.Inventory),
 		strconv.FormatInt(delta.Base.Generation, 10), strconv.FormatInt(mark.Generation, 10),
-		mark.Hash, mark.Schema, strconv.FormatInt(mark.Rows, 10), timestamp(mark.Time))...)
+		mark.Hash, mark.Schema, strconv.FormatInt(mark.Rows, 10), timestamp(mark.Time))
+	statement := s.tables.claimFirst
+	if delta.Base.Generation != 0 {
+		statement, values = s.tables.claim, append(values, delta.Base.Schema)
+	}
+	n, err := t.exec(ctx, statement, values...)
 	if err != nil {
 		return err
 	}
@@ -68,12 +75,12 @@ func (s *Store) clear(ctx context.Context, t tx, delta sink.Delta) (bool, error)
 }
 
 // fill copies the first rows of an inventory straight to their table.
-func (s *Store) fill(ctx context.Context, t tx, delta sink.Delta) error {
+func (s *Store) fill(ctx context.Context, t tx, w *writing, delta sink.Delta) error {
 	var common []byte
 	for _, value := range exportOf(delta) {
 		common = append(appendText(common, value), '\t')
 	}
-	copied, upserts, err := s.copy(ctx, t, s.tables.copyRows, common, delta)
+	copied, upserts, err := copyTo(ctx, t, w.copyRows, newLines(common, w.promoted, delta.Updates))
 	if err == nil && copied != upserts {
 		return errLost(upserts, copied)
 	}
@@ -82,15 +89,15 @@ func (s *Store) fill(ctx context.Context, t tx, delta sink.Delta) error {
 
 // change copies what has changed to a temporary table, and from there changes
 // the rows.
-func (s *Store) change(ctx context.Context, t tx, delta sink.Delta) error {
-	if _, err := t.conn.Exec(ctx, s.tables.createDelta).ReadAll(); err != nil {
+func (s *Store) change(ctx context.Context, t tx, w *writing, delta sink.Delta) error {
+	if _, err := t.conn.Exec(ctx, w.createDelta).ReadAll(); err != nil {
 		return err
 	}
-	_, upserts, err := s.copy(ctx, t, copyDelta, nil, delta)
+	_, upserts, err := copyTo(ctx, t, copyDelta, newLines(nil, w.promoted, delta.Updates))
 	if err != nil {
 		return err
 	}
-	n, err := t.exec(ctx, s.tables.upsert, exportOf(delta)...)
+	n, err := t.exec(ctx, w.upsert, exportOf(delta)...)
 	if err != nil {
 		return err
 	}
@@ -119,20 +126,20 @@ func errLost(want, got int64) error {
 	return sink.Permanent(fmt.Errorf("the table took %d of %d rows: remove the trigger or the rule that keeps it from taking them", got, want))
 }
 
-// copy streams the updates. It returns how many lines the server took, and how
-// many updates are rows.
-func (s *Store) copy(ctx context.Context, t tx, statement string, common []byte, delta sink.Delta) (copied, upserts int64, err error) {
-	lines := newLines(common, delta.Updates)
+// copyTo streams the lines. It returns how many the server took, and how many of
+// them are rows.
+func copyTo(ctx context.Context, t tx, statement string, lines *lines) (copied, upserts int64, err error) {
 	tag, err := t.conn.CopyFrom(ctx, lines, statement)
 	return tag.RowsAffected(), lines.end(), err
 }
 
-// appendLine appends the row's values of rowColumns, for COPY.
-func appendLine(buf []byte, u inventory.Update) []byte {
+// appendLine appends the row's values of rowColumns and of promoted columns, for
+// COPY.
+func appendLine(buf []byte, u inventory.Update, promoted []inventory.Column) []byte {
 	row := u.Row
 	buf, _ = u.Key.AppendText(buf)
 	if row == nil {
-		for range len(rowColumns) - 1 {
+		for range len(rowColumns) - 1 + len(promoted) {
 			buf = append(buf, "\t\\N"...)
 		}
 		return append(buf, '\n')
@@ -154,5 +161,5 @@ func appendLine(buf []byte, u inventory.Update) []byte {
 	}
 	buf = appendText(append(buf, '\t'), cleanJSON(row.Labels()))
 	buf = appendText(append(buf, '\t'), cleanJSON(row.Attributes()))
-	return append(buf, '\n')
+	return append(appendPromoted(buf, promoted, row.Attributes()), '\n')
 }

@@ -12,7 +12,8 @@ import (
 
 // lines are updates in the text format of COPY, read as they are made.
 type lines struct {
-	common []byte // starts each line
+	common   []byte // starts each line
+	promoted []inventory.Column
 
 	mu      sync.Mutex // guards what follows: when a connection fails, whoever reads goes on for a while
 	next    func() (inventory.Update, bool)
@@ -23,8 +24,8 @@ type lines struct {
 	upserts int64
 }
 
-func newLines(common []byte, updates iter.Seq[inventory.Update]) *lines {
-	l := &lines{common: common}
+func newLines(common []byte, promoted []inventory.Column, updates iter.Seq[inventory.Update]) *lines {
+	l := &lines{common: common, promoted: promoted}
 	l.next, l.stop = iter.Pull(updates)
 	return l
 }
@@ -58,7 +59,7 @@ func (l *lines) Read(p []byte) (int, error) {
 			} else if l.common != nil {
 				continue // of a table without rows
 			}
-			l.buf = appendLine(append(l.buf, l.common...), u)
+			l.buf = appendLine(append(l.buf, l.common...), u, l.promoted)
 		}
 		if len(l.buf) == 0 {
 			return 0, io.EOF

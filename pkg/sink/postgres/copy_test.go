@@ -48,7 +48,7 @@ func TestLinesAreReadInAnySize(t *testing.T) {
 	updates := inventory.NewBase(nil).Diff(s.Snapshot(), nil)
 	var all []string
 	for _, size := range []int{1, 100, 1 << 20} {
-		l := newLines([]byte("x\t"), updates)
+		l := newLines([]byte("x\t"), nil, updates)
 		var b strings.Builder
 		_, err := io.CopyBuffer(&b, struct{ io.Reader }{l}, make([]byte, size))
 		if n := l.end(); err != nil || n != 700 || strings.Count(b.String(), "\n") != 700 {

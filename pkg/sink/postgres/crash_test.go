@@ -26,7 +26,7 @@ func TestServerIsKilled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &churn{store: store, sample: sinktest.NewSample(ref), known: map[string]bool{}}
+	c := newChurn(store, sinktest.NewSample(ref))
 	c.sample.Fill(2000)
 	for round := range 6 {
 		if err := c.resume(t); err != nil {
@@ -70,6 +70,21 @@ type churn struct {
 	known  map[string]bool // hashes that were exported
 }
 
+func newChurn(store *Store, sample *sinktest.Sample) *churn {
+	return &churn{store: store, sample: sample, known: map[string]bool{}}
+}
+
+// mustExport exports as a process would that has just started.
+func (c *churn) mustExport(t *testing.T) {
+	t.Helper()
+	if err := c.resume(t); err != nil {
+		t.Fatalf("resume: %v", err)
+	}
+	if err := c.export(t); err != nil {
+		t.Fatalf("export: %v", err)
+	}
+}
+
 func (c *churn) resume(t *testing.T) (err error) {
 	of := c.sample.Snapshot().Inventory()
 	if c.mark, err = c.store.Mark(t.Context(), of); err != nil {
@@ -108,9 +123,13 @@ func (c *churn) export(t *testing.T) error {
 	s := c.sample.Snapshot()
 	c.spent = max(c.spent, c.mark.Generation) + 1
 	c.known[s.Hash().String()] = true
+	base, schema := c.base, c.store.Schema(s.Inventory())
+	if c.mark.Schema != schema {
+		base = base.Unknown()
+	}
 	mark, err := c.store.Apply(t.Context(), sink.Delta{
 		Inventory: s.Inventory(), Base: c.mark, Generation: c.spent, Time: when, Hash: s.Hash().String(),
-		Schema: schemaVersion, Rows: int64(s.Len()), Updates: c.base.Diff(s, nil),
+		Schema: schema, Rows: int64(s.Len()), Updates: base.Diff(s, nil),
 	})
 	if err == nil {
 		c.mark, c.base = mark, inventory.BaseOf(s)

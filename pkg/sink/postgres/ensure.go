@@ -8,78 +8,167 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"kollect.io/kollect/pkg/inventory"
 	"kollect.io/kollect/pkg/sink"
 )
 
-// ensure makes the tables if they are not there, and checks that they fit if
-// they are.
-func (s *Store) ensure(ctx context.Context) error {
+// ensure makes the tables if they are not there, adds columns for the promoted
+// attributes that have none, and checks that all fit.
+func (s *Store) ensure(ctx context.Context, promoted []inventory.Column) (*layout, error) {
+	var l *layout
 	err := s.inTransaction(ctx, func(t tx) error {
-		rows, state, err := s.tables.find(ctx, t)
+		there, err := s.tables.find(ctx, t)
 		if err != nil {
 			return err
 		}
-		if rows == nil || state == nil {
-			if err := s.create(ctx, t); err != nil {
-				return err
-			}
-			if rows, state, err = s.tables.find(ctx, t); err != nil {
+		if there.lacks(&s.tables, promoted) {
+			if there, err = s.complete(ctx, t, promoted); err != nil {
 				return err
 			}
 		}
-		if err := rows.fits(s.tables.rowsName, slices.Concat(placeColumns, exportColumns, rowColumns, []column{deletedColumn}), rowKey); err != nil {
+		if err := there.fits(&s.tables); err != nil {
 			return err
 		}
-		return state.fits(s.tables.stateName, slices.Concat(placeColumns, stateColumns), placeKey)
+		l = layoutOf(there.rows)
+		return nil
 	})
-	s.fits.Store(err == nil)
-	return err
+	if err != nil {
+		l = nil
+	}
+	s.layout.Store(l)
+	if err != nil {
+		return nil, err
+	}
+	return l, l.fits(&s.tables, promoted) // which is no other inventory's concern
 }
 
-// create makes what is not there. Of several processes that find so one goes on
-// at a time.
-func (s *Store) create(ctx context.Context, t tx) error {
+// addTimeout bounds the wait for somebody else's transaction: who waits to change a
+// table holds up all who come to read it.
+const addTimeout = "set local lock_timeout = '5s'"
+
+// complete makes what is not there, and returns what is then. Of several processes
+// that find so one goes on at a time.
+func (s *Store) complete(ctx context.Context, t tx, promoted []inventory.Column) (*relations, error) {
 	encoding, err := t.query(ctx, "select getdatabaseencoding(), pg_advisory_xact_lock(hashtextextended($1, 0))", "kollect "+s.tables.rowsName)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if name := string(encoding[0][0]); name != "UTF8" {
-		return sink.Permanent(fmt.Errorf("spec.secretRef: the database has the encoding %s: name one with the encoding UTF8", name))
+		return nil, sink.Permanent(fmt.Errorf("spec.secretRef: the database has the encoding %s: name one with the encoding UTF8", name))
 	}
-	schema, err := t.query(ctx, "select 1 from pg_catalog.pg_namespace where nspname = $1", s.tables.schema)
+	there, err := s.tables.find(ctx, t)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var statements []string
-	if len(schema) == 0 {
-		statements = append(statements, "create schema "+pgx.Identifier{s.tables.schema}.Sanitize())
-	}
-	there, err := t.query(ctx, "select c.relname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where n.nspname = $1", s.tables.schema)
-	if err != nil {
-		return err
-	}
-	for _, make := range []struct {
-		name      string
-		statement func() string
-	}{
-		{s.tables.rows, s.tables.createRows}, {s.tables.state, s.tables.createState},
-		{currentView, s.tables.createCurrent}, {staleView, s.tables.createStale},
-	} {
-		if !slices.ContainsFunc(there, func(row [][]byte) bool { return string(row[0]) == make.name }) {
-			statements = append(statements, make.statement())
+	statements := s.tables.make(there)
+	if there.rows != nil {
+		if err := there.rows.fits(s.tables.rowsName, rowsColumns, rowKey); err != nil {
+			return nil, err
+		}
+		if missing := layoutOf(there.rows).missing(promoted); len(missing) > 0 && !there.rows.owned {
+			c := missing[0]
+			return nil, errMisfit(s.tables.rowsName, "it has no column "+promotedName(c.Name)+" for a promoted attribute",
+				"add it with the type "+promotedKinds(c.Type)[0]+", or let the user of the connection string own the table")
 		}
 	}
-	for _, statement := range statements {
+	for _, statement := range append(statements, addTimeout) {
 		if _, err := t.exec(ctx, statement); err != nil {
+			return nil, err
+		}
+	}
+	if there, err = s.tables.find(ctx, t); err != nil {
+		return nil, err
+	}
+	if err := s.add(ctx, t, layoutOf(there.rows).missing(promoted)); err != nil {
+		return nil, err
+	}
+	if there, err = s.tables.find(ctx, t); err != nil {
+		return nil, err
+	}
+	for _, statement := range s.tables.show(there) {
+		if _, err := t.exec(ctx, statement); err != nil {
+			return nil, err
+		}
+	}
+	return there, nil
+}
+
+// add adds columns. Who has rows that are to have values in them wrote these before
+// somebody dropped the column, and has to write them again.
+func (s *Store) add(ctx context.Context, t tx, columns []inventory.Column) error {
+	if len(columns) == 0 {
+		return nil
+	}
+	if _, err := t.exec(ctx, s.tables.add(columns)); err != nil {
+		return err
+	}
+	for _, c := range columns {
+		if _, err := t.exec(ctx, s.tables.dropped, inSchema(c.Name)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// found is a table that is there.
+// make returns the statements that make the tables that are not there. The rows of a
+// table that somebody dropped have to be written again.
+func (t *tables) make(there *relations) (statements []string) {
+	if !there.schema {
+		statements = append(statements, "create schema "+pgx.Identifier{t.schema}.Sanitize())
+	}
+	if there.rows == nil {
+		statements = append(statements, t.createRows())
+	}
+	switch {
+	case there.state == nil:
+		statements = append(statements, t.createState())
+	case there.rows == nil:
+		statements = append(statements, t.orphan)
+	}
+	return statements
+}
+
+// relations are what there is of the sink's; nil: it is not there.
+type relations struct {
+	schema, mayCreate           bool
+	rows, state, current, stale *found
+}
+
+func (t *tables) find(ctx context.Context, tx tx) (*relations, error) {
+	r := &relations{}
+	schema, err := tx.query(ctx, "select has_schema_privilege(oid, 'CREATE') from pg_catalog.pg_namespace where nspname = $1", t.schema)
+	if err != nil {
+		return nil, err
+	}
+	r.schema, r.mayCreate = len(schema) > 0, len(schema) == 0 || isTrue(schema[0][0])
+	for _, relation := range []struct {
+		name string
+		into **found
+	}{{t.rows, &r.rows}, {t.state, &r.state}, {currentView, &r.current}, {staleView, &r.stale}} {
+		if *relation.into, err = findRelation(ctx, tx, t.schema, relation.name); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// lacks reports whether there is something to make or to add.
+func (r *relations) lacks(t *tables, promoted []inventory.Column) bool {
+	return r.rows == nil || r.state == nil || len(layoutOf(r.rows).missing(promoted)) > 0 || len(t.show(r)) > 0
+}
+
+func (r *relations) fits(t *tables) error {
+	if err := r.rows.fits(t.rowsName, rowsColumns, rowKey); err != nil {
+		return err
+	}
+	return r.state.fits(t.stateName, slices.Concat(placeColumns, stateColumns), placeKey)
+}
+
+// found is a table or a view that is there.
 type found struct {
 	kind    string
+	owned   bool // by the user, who may change it
+	comment string
 	columns []foundColumn
 	keys    []string // the columns of each unique index, by name, with commas
 }
@@ -89,20 +178,16 @@ type foundColumn struct {
 	notNull, filled, clear bool
 }
 
-func (t *tables) find(ctx context.Context, tx tx) (rows, state *found, err error) {
-	if rows, err = findTable(ctx, tx, t.schema, t.rows); err == nil {
-		state, err = findTable(ctx, tx, t.schema, t.state)
-	}
-	return rows, state, err
-}
+func isTrue(value []byte) bool { return string(value) == "t" }
 
-// findTable returns nil if there is no such table.
-func findTable(ctx context.Context, t tx, schema, table string) (*found, error) {
-	columns, err := t.query(ctx, `select c.relkind, coalesce(a.attname, ''), coalesce(pg_catalog.format_type(a.atttypid, a.atttypmod), ''),
+// findRelation returns nil if there is none.
+func findRelation(ctx context.Context, t tx, schema, name string) (*found, error) {
+	columns, err := t.query(ctx, `select c.relkind, pg_has_role(c.relowner, 'USAGE'), coalesce(obj_description(c.oid, 'pg_class'), ''),
+	coalesce(a.attname, ''), coalesce(pg_catalog.format_type(a.atttypid, a.atttypmod), ''),
 	coalesce(a.attnotnull, false), coalesce(a.atthasdef or a.attidentity <> '', false), coalesce(a.attgenerated <> '', false)
 from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 left join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-where n.nspname = $1 and c.relname = $2 order by a.attnum`, schema, table)
+where n.nspname = $1 and c.relname = $2 order by a.attnum`, schema, name)
 	if err != nil || len(columns) == 0 {
 		return nil, err
 	}
@@ -110,15 +195,14 @@ where n.nspname = $1 and c.relname = $2 order by a.attnum`, schema, table)
 	where a.attrelid = i.indrelid and a.attnum = any (i.indkey::int2[]))
 from pg_catalog.pg_index i join pg_catalog.pg_class c on c.oid = i.indrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 where n.nspname = $1 and c.relname = $2 and i.indisunique and i.indisvalid and i.indimmediate and i.indpred is null and i.indexprs is null
-	and i.indnatts = i.indnkeyatts`, schema, table)
+	and i.indnatts = i.indnkeyatts`, schema, name)
 	if err != nil {
 		return nil, err
 	}
-	f := &found{kind: string(columns[0][0])}
-	is := func(value []byte) bool { return string(value) == "t" }
+	f := &found{kind: string(columns[0][0]), owned: isTrue(columns[0][1]), comment: string(columns[0][2])}
 	for _, c := range columns {
 		f.columns = append(f.columns, foundColumn{
-			name: string(c[1]), kind: string(c[2]), notNull: is(c[3]), filled: is(c[4]), clear: !is(c[5]),
+			name: string(c[3]), kind: string(c[4]), notNull: isTrue(c[5]), filled: isTrue(c[6]), clear: !isTrue(c[7]),
 		})
 	}
 	for _, k := range keys {

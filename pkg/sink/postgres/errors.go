@@ -74,7 +74,7 @@ func changed(err error) bool {
 		return false
 	}
 	switch server.Code {
-	case "42P01", "42703", "42P10", "3F000", "42804": // no table, column, key or schema, or another type
+	case "42P01", "42703", "42P10", "3F000", "42804", "22P02", "22003": // no table, column, key or schema, or another type
 		return true
 	}
 	return false

@@ -32,7 +32,7 @@ type Store struct {
 	redact redactor
 	tables tables
 	soft   bool
-	fits   atomic.Bool // the tables are there and fit
+	layout atomic.Pointer[layout] // of tables that are there and fit; nil: look again
 }
 
 var _ sink.RelationalStore = (*Store)(nil)
@@ -52,7 +52,7 @@ func Open(ctx context.Context, spec kollectv1alpha1.PostgresSink, secret map[str
 	if s.pool, s.redact, err = connect(ctx, secret, options); err != nil {
 		return nil, err
 	}
-	if err := s.ensure(ctx); err != nil {
+	if _, err := s.ensure(ctx, nil); err != nil {
 		s.pool.Close()
 		return nil, s.redact.error(err)
 	}
@@ -68,12 +68,17 @@ func (s *Store) Close() error {
 // schemaVersion identifies the columns and what is in them.
 const schemaVersion = "1"
 
-// Schema returns the version of the columns, which are the same for all
-// inventories.
-func (s *Store) Schema(*inventory.Inventory) string { return schemaVersion }
+// Schema returns the version of the columns that all inventories have, and the
+// promoted attributes.
+func (s *Store) Schema(of *inventory.Inventory) string { return schemaOf(of) }
 
-// Mark reads the inventory's line in the state table.
+// Mark reads the inventory's line in the state table. If columns for its promoted
+// attributes are not there it adds them first, since then the rows that the line
+// speaks of may lack their values.
 func (s *Store) Mark(ctx context.Context, of *inventory.Inventory) (sink.Mark, error) {
+	if _, err := s.promote(ctx, of, false); err != nil {
+		return sink.Mark{}, fmt.Errorf("read %s: %w", s.tables.stateName, err)
+	}
 	var mark sink.Mark
 	err := s.transact(ctx, func(t tx) error {
 		rows, err := t.query(ctx, s.tables.selectMark, place(of)...)
@@ -223,15 +228,31 @@ set local idle_in_transaction_session_timeout = '1min'`
 
 // transact runs do in a transaction on tables that fit. The error has no secrets.
 func (s *Store) transact(ctx context.Context, do func(tx) error) error {
-	if !s.fits.Load() {
-		if err := s.ensure(ctx); err != nil {
-			return s.redact.error(err)
+	if s.layout.Load() == nil {
+		if _, err := s.ensure(ctx, nil); err != nil {
+			return s.failure(ctx, err)
 		}
 	}
 	err := s.inTransaction(ctx, do)
 	if changed(err) {
-		s.fits.Store(false)
+		s.layout.Store(nil)
 	}
+	return s.failure(ctx, err)
+}
+
+// promote sees to it that the promoted attributes of the inventory have columns. It
+// looks at the table if they are not known to have, or if told to.
+func (s *Store) promote(ctx context.Context, of *inventory.Inventory, look bool) (*layout, error) {
+	l := s.layout.Load()
+	if l != nil && !look && len(l.missing(of.Columns)) == 0 && l.fits(&s.tables, of.Columns) == nil {
+		return l, nil
+	}
+	l, err := s.ensure(ctx, of.Columns)
+	return l, s.failure(ctx, err)
+}
+
+// failure returns an error without secrets in it.
+func (s *Store) failure(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
 		err = fmt.Errorf("%w: %w", ctx.Err(), err)
 	}

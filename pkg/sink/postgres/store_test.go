@@ -25,7 +25,7 @@ var when = time.Date(2026, 11, 21, 22, 0, 0, 0, time.UTC)
 // first returns the delta of an inventory's first export.
 func first(s *inventory.Snapshot) sink.Delta {
 	return sink.Delta{
-		Inventory: s.Inventory(), Generation: 1, Time: when, Hash: s.Hash().String(), Schema: schemaVersion, Rows: int64(s.Len()),
+		Inventory: s.Inventory(), Generation: 1, Time: when, Hash: s.Hash().String(), Schema: schemaOf(s.Inventory()), Rows: int64(s.Len()),
 		Updates: inventory.NewBase(nil).Diff(s, nil),
 	}
 }
@@ -213,8 +213,11 @@ func TestDroppedTables(t *testing.T) {
 	d := newDestination(server.DSN("postgres"), "hard")
 	store := d.open(t)
 	defer store.Close()
-	sql(t, d.spec.Schema, `drop schema %s cascade`)
 	s := sinktest.NewSample(ref)
+	if _, err := store.Mark(t.Context(), s.Snapshot().Inventory()); err != nil {
+		t.Fatal(err)
+	}
+	sql(t, d.spec.Schema, `drop schema %s cascade`)
 	if _, err := store.Mark(t.Context(), s.Snapshot().Inventory()); err == nil {
 		t.Fatal("no error")
 	}

@@ -54,6 +54,9 @@ var (
 	}
 	deletedColumn = column{name: "deleted_at", kind: "timestamp with time zone", null: true}
 
+	// rowsColumns are all of the table of rows but those for promoted attributes.
+	rowsColumns = slices.Concat(placeColumns, rowColumns[:1], exportColumns, rowColumns[1:], []column{deletedColumn})
+
 	stateColumns = []column{
 		{name: "generation", kind: "bigint"},
 		{name: "content_hash", kind: "text"},
@@ -83,8 +86,8 @@ type tables struct {
 
 	selectMark, selectHeld, selectAny string
 	confirm, claim, claimFirst        string
-	clear, upsert, remove             string
-	copyRows, createDelta             string
+	clear, remove                     string
+	orphan, dropped                   string
 }
 
 const stateSuffix = "_state"
@@ -103,7 +106,6 @@ func newTables(spec kollectv1alpha1.PostgresSink) (tables, error) {
 	}
 	t.state = t.rows + stateSuffix
 	t.rowsName, t.stateName = t.schema+"."+t.rows, t.schema+"."+t.state
-	const maxName = 63
 	switch {
 	case !validName.MatchString(t.schema) || len(t.schema) > maxName:
 		return tables{}, errors.New("spec.postgres.schema: must start with a letter or '_' and go on with letters, digits and '_', at most 63")
@@ -135,21 +137,14 @@ func (t *tables) prepare() {
 	t.confirm = "update " + state + " set confirmed_at = greatest(confirmed_at, $7::timestamptz)" + here +
 		" and (generation, content_hash, schema_version) = ($4::bigint, $5, $6) returning " + mark
 	t.claim = "update " + state + " set (generation, content_hash, schema_version, row_count, exported_at, confirmed_at) = " +
-		"($5::bigint, $6, $7, $8::bigint, $9::timestamptz, $9::timestamptz)" + here + " and generation = $4::bigint and generation < $5::bigint"
+		"($5::bigint, $6, $7, $8::bigint, $9::timestamptz, $9::timestamptz)" + here + " and generation = $4::bigint and generation < $5::bigint" +
+		" and (schema_version = $10 or row_count = 0)"
 	t.claimFirst = "insert into " + state + " (" + list("", placeColumns, stateColumns) + ") " +
 		"select $1, $2, $3, $5::bigint, $6, $7, $8::bigint, $9::timestamptz, $9::timestamptz where $4::bigint < $5::bigint on conflict do nothing"
 	t.clear = "delete from " + rows + here
 	t.remove = "delete from " + rows + " r using " + removed
-	t.copyRows = "copy " + rows + " (" + list("", placeColumns, exportColumns, rowColumns) + ") from stdin"
-	t.createDelta = "create temporary table kollect_delta on commit drop as select " + list("", rowColumns) + " from " + rows + " with no data; " +
-		"set local enable_hashjoin = off; set local enable_mergejoin = off"
-	var set []string
-	for _, c := range slices.Concat(exportColumns, rowColumns[1:]) {
-		set = append(set, c.name+" = excluded."+c.name)
-	}
-	t.upsert = "insert into " + rows + " (" + list("", placeColumns, exportColumns, rowColumns) + ") " +
-		"select $1, $2, $3, $4::bigint, $5::timestamptz, " + list("", rowColumns) + " from pg_temp.kollect_delta where row_hash is not null" +
-		" on conflict (" + strings.Join(rowKey, ", ") + ") do update set " + strings.Join(set, ", ") + ", deleted_at = null"
+	t.orphan = "update " + state + " set schema_version = '' where schema_version <> ''"
+	t.dropped = t.orphan + " and strpos(schema_version, $1) > 0"
 }
 
 // soften has rows marked as deleted in place of being deleted.
@@ -168,11 +163,11 @@ func list(prefix string, columns ...[]column) string {
 	return strings.Join(all, ", ")
 }
 
-// create returns the statements that make what is not there. Views come with
-// the table, unless others have their names.
+// createRows returns the statement that makes the table of rows. Columns for
+// promoted attributes are added when there are any.
 func (t *tables) createRows() string {
 	return "create table " + t.quoted(t.rows) + " (" +
-		definitions(slices.Concat(placeColumns, rowColumns[:1], exportColumns, rowColumns[1:], []column{deletedColumn}), rowKey) + ")"
+		definitions(rowsColumns, rowKey) + ")"
 }
 
 func (t *tables) createState() string {
@@ -192,25 +187,6 @@ func definitions(columns []column, key []string) string {
 		all = append(all, c.name+" "+kind)
 	}
 	return strings.Join(append(all, "primary key ("+strings.Join(key, ", ")+")"), ", ")
-}
-
-// Views for people.
-const (
-	currentView = "inventory_current"
-	staleView   = "inventory_stale"
-	// staleAfter is ten times how often unchanged content is confirmed by default.
-	staleAfter = "5 minutes"
-)
-
-func (t *tables) createCurrent() string {
-	return "create view " + t.quoted(currentView) + " as select " + list("r.", placeColumns, rowColumns, exportColumns) +
-		", s.confirmed_at from " + t.quoted(t.rows) + " r join " + t.quoted(t.state) +
-		" s using (" + strings.Join(placeKey, ", ") + ") where r.deleted_at is null"
-}
-
-func (t *tables) createStale() string {
-	return "create view " + t.quoted(staleView) + " as select " + list("", placeColumns, stateColumns) +
-		", now() - confirmed_at as age from " + t.quoted(t.state) + " where confirmed_at < now() - interval '" + staleAfter + "'"
 }
 
 // errMisfit says what of a table does not fit.
