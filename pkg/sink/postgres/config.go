@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -14,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	kollectv1alpha1 "kollect.io/kollect/pkg/apis/kollect/v1alpha1"
 	"kollect.io/kollect/pkg/sink"
 )
 
@@ -26,11 +28,16 @@ const (
 )
 
 const (
-	// maxConnections bounds how many inventories are exported at once: a database
-	// has few connections, and others use it too.
+	// maxConnections bounds how many inventories are exported at once, unless the
+	// sink says otherwise: a database has few connections, and others use it too.
 	maxConnections = 4
 	maxIdleTime    = 2 * time.Minute
 	maxLifetime    = 30 * time.Minute
+	// statementTimeout bounds a statement, unless the sink says otherwise.
+	statementTimeout = 5 * time.Minute
+	// lockTimeout bounds how long a statement waits for somebody else's transaction,
+	// in any case.
+	lockTimeout = 30 * time.Second
 	// maxMessageBytes bounds what is read at once: a server may be anybody's.
 	maxMessageBytes = 16 << 20
 )
@@ -41,8 +48,8 @@ const unset = "host=unset port=1 dbname=unset user=unset password=unset passfile
 	"sslmode=disable sslcert='' sslkey='' sslrootcert='' target_session_attrs=any connect_timeout=10 " +
 	"min_protocol_version='' max_protocol_version='' channel_binding=prefer require_auth=''"
 
-// newConfig returns what the Secret says how to connect.
-func newConfig(secret map[string][]byte, options Options) (*pgxpool.Config, *settings, error) {
+// newConfig returns how to connect, as the Secret says.
+func newConfig(spec kollectv1alpha1.PostgresSink, secret map[string][]byte, options Options) (*pgxpool.Config, *settings, error) {
 	dsn := strings.TrimSpace(string(secret[secretDSN]))
 	if dsn == "" {
 		return nil, nil, errors.New("spec.secretRef: the Secret must have dsn, a connection string such as postgres://user:password@host:5432/database?sslmode=verify-full")
@@ -55,7 +62,7 @@ func newConfig(secret map[string][]byte, options Options) (*pgxpool.Config, *set
 	if err != nil {
 		return nil, nil, fmt.Errorf("prepare the connections: %w", err)
 	}
-	config.MaxConns, config.MinConns = maxConnections, 0
+	config.MaxConns, config.MinConns = cmp.Or(spec.MaxConnections, maxConnections), 0
 	config.MaxConnIdleTime, config.MaxConnLifetime = maxIdleTime, maxLifetime
 	c := config.ConnConfig
 	c.DefaultQueryExecMode = pgx.QueryExecModeExec
@@ -190,8 +197,8 @@ func (y *security) verifyChain(state tls.ConnectionState) error {
 }
 
 // connect opens the pool; it contacts nothing.
-func connect(ctx context.Context, secret map[string][]byte, options Options) (*pgxpool.Pool, redactor, error) {
-	config, s, err := newConfig(secret, options)
+func connect(ctx context.Context, spec kollectv1alpha1.PostgresSink, secret map[string][]byte, options Options) (*pgxpool.Pool, redactor, error) {
+	config, s, err := newConfig(spec, secret, options)
 	if err != nil {
 		return nil, redactor{}, sink.Permanent(err)
 	}

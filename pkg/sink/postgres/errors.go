@@ -42,6 +42,7 @@ var mends = map[string]string{
 	"42501": "grant the user of the connection string what it needs on the schema, the tables and temporary tables",
 	"22":    "a value does not fit its column",
 	"23":    "another constraint than the primary key forbids a row: drop it from the table, or name another in spec.postgres.table",
+	"54011": "the table has as many columns as PostgreSQL allows: promote fewer attributes, or name another in spec.postgres.table",
 	"42":    "the table does not fit: compare it with the documented columns, or name another in spec.postgres.table",
 }
 
@@ -56,8 +57,13 @@ func mendOf(err error) (mend string, permanent bool) {
 	if !errors.As(err, &server) {
 		return "", false
 	}
-	if server.Code == "25006" {
+	switch server.Code {
+	case "25006":
 		return "the server is a standby: name the primary in the Secret's key dsn, or all hosts with target_session_attrs=read-write", false
+	case "55P03":
+		return "another session holds a lock: the export is tried again", false
+	case "57014":
+		return "the server is slow, or another session holds a lock: the export is tried again; spec.postgres.statementTimeout is how long it may take", false
 	}
 	for _, code := range []string{server.Code, server.Code[:min(2, len(server.Code))]} {
 		if mend := mends[code]; mend != "" {

@@ -32,6 +32,7 @@ type Store struct {
 	redact redactor
 	tables tables
 	soft   bool
+	begins string
 	layout atomic.Pointer[layout] // of tables that are there and fit; nil: look again
 }
 
@@ -41,7 +42,7 @@ var _ sink.RelationalStore = (*Store)(nil)
 // them if they are not there. secret is the data of the Secret that the sink
 // refers to. Its errors name the field and the mend, and hold no secrets.
 func Open(ctx context.Context, spec kollectv1alpha1.PostgresSink, secret map[string][]byte, options Options) (*Store, error) {
-	s := &Store{soft: spec.Deletion == "soft"}
+	s := &Store{soft: spec.Deletion == "soft", begins: begin(spec)}
 	var err error
 	if s.tables, err = newTables(spec); err != nil {
 		return nil, sink.Permanent(err)
@@ -49,7 +50,7 @@ func Open(ctx context.Context, spec kollectv1alpha1.PostgresSink, secret map[str
 	if s.soft {
 		s.tables.soften()
 	}
-	if s.pool, s.redact, err = connect(ctx, secret, options); err != nil {
+	if s.pool, s.redact, err = connect(ctx, spec, secret, options); err != nil {
 		return nil, err
 	}
 	if _, err := s.ensure(ctx, nil); err != nil {
@@ -217,14 +218,20 @@ func texts(parameters []string) [][]byte {
 	return values
 }
 
-// begin bounds how long a statement takes, how long it waits for somebody else's
-// transaction, and how long a process that was paused holds up others. No
-// statement here gains by being compiled.
-const begin = `begin isolation level read committed;
-set local statement_timeout = '5min';
-set local lock_timeout = '30s';
+// begin returns the statements that begin a transaction. They bound how long a
+// statement takes, how long it waits for somebody else's transaction, and how long a
+// process that was paused holds up others. No statement here gains by being compiled.
+func begin(spec kollectv1alpha1.PostgresSink) string {
+	statement := statementTimeout
+	if spec.StatementTimeout != nil {
+		statement = spec.StatementTimeout.Duration
+	}
+	return fmt.Sprintf(`begin isolation level read committed;
+set local statement_timeout = %d;
+set local lock_timeout = %d;
 set local jit = off;
-set local idle_in_transaction_session_timeout = '1min'`
+set local idle_in_transaction_session_timeout = '1min'`, statement.Milliseconds(), min(statement, lockTimeout).Milliseconds())
+}
 
 // transact runs do in a transaction on tables that fit. The error has no secrets.
 func (s *Store) transact(ctx context.Context, do func(tx) error) error {
@@ -267,13 +274,13 @@ func (s *Store) begin(ctx context.Context) (*pgxpool.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		_, err = pooled.Conn().PgConn().Exec(ctx, begin).ReadAll()
+		_, err = pooled.Conn().PgConn().Exec(ctx, s.begins).ReadAll()
 		if err == nil {
 			return pooled, nil
 		}
 		closed := pooled.Conn().IsClosed()
 		pooled.Release()
-		if !closed || ctx.Err() != nil || attempt == maxConnections {
+		if !closed || ctx.Err() != nil || attempt == int(s.pool.Stat().MaxConns()) {
 			return nil, err
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	kollectv1alpha1 "kollect.io/kollect/pkg/apis/kollect/v1alpha1"
 	"kollect.io/kollect/pkg/inventory"
@@ -106,6 +107,11 @@ func TestStaleInventoriesShow(t *testing.T) {
 	}
 	if n := ask[int](t, d.spec.Schema, `select count(*) from %s.inventory_stale`); n != 0 {
 		t.Errorf("%d are stale, want none", n)
+	}
+	d.spec.StaleAfter = &metav1.Duration{Duration: time.Nanosecond}
+	d.open(t).Close()
+	if n := ask[int](t, d.spec.Schema, `select count(*) from %s.inventory_stale`); n != 1 {
+		t.Errorf("%d are stale at once, want 1", n)
 	}
 }
 

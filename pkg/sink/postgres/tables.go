@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -83,6 +84,7 @@ func names(columns []column) []string {
 type tables struct {
 	schema, rows, state string
 	rowsName, stateName string // for people
+	staleAfter          time.Duration
 
 	selectMark, selectHeld, selectAny string
 	confirm, claim, claimFirst        string
@@ -97,7 +99,10 @@ const copyDelta = "copy pg_temp.kollect_delta from stdin"
 var validName = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
 
 func newTables(spec kollectv1alpha1.PostgresSink) (tables, error) {
-	t := tables{schema: spec.Schema, rows: spec.Table}
+	t := tables{schema: spec.Schema, rows: spec.Table, staleAfter: staleAfter}
+	if spec.StaleAfter != nil {
+		t.staleAfter = spec.StaleAfter.Duration
+	}
 	if t.schema == "" {
 		t.schema = "public"
 	}

@@ -4,7 +4,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -13,8 +15,9 @@ import (
 const (
 	currentView = "inventory_current"
 	staleView   = "inventory_stale"
-	// staleAfter is ten times how often unchanged content is confirmed by default.
-	staleAfter = "5 minutes"
+	// staleAfter, unless the sink says otherwise, is ten times how often unchanged
+	// content is confirmed by default.
+	staleAfter = 5 * time.Minute
 )
 
 // view is one as it should be.
@@ -41,7 +44,7 @@ func (t *tables) current(rows *found) view {
 func (t *tables) stale() view {
 	return view{staleView, append(names(slices.Concat(placeColumns, stateColumns)), "age"),
 		"select " + list("", placeColumns, stateColumns) +
-			", now() - confirmed_at as age from " + t.quoted(t.state) + " where confirmed_at < now() - interval '" + staleAfter + "'"}
+			", now() - confirmed_at as age from " + t.quoted(t.state) + " where confirmed_at < now() - interval '" + strconv.FormatInt(t.staleAfter.Milliseconds(), 10) + " milliseconds'"}
 }
 
 // show returns the statements that make the views, or have them show what they

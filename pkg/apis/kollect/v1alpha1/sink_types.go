@@ -157,6 +157,27 @@ type PostgresSink struct {
 	// +kubebuilder:default=hard
 	// +kubebuilder:validation:Enum=hard;soft
 	Deletion string `json:"deletion,omitempty"`
+	// MaxConnections bounds the connections to the database, and so how many
+	// inventories are exported at once. Default: 4.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	MaxConnections int32 `json:"maxConnections,omitempty"`
+	// StatementTimeout bounds each statement. Another session's locks are waited
+	// for as long, and for 30s at most. Default: 5m.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(0|([0-9]+([.][0-9]+)?(ns|us|µs|μs|ms|s|m|h))+)$') && duration(self) >= duration('1s')",message="must be a duration of at least 1s, such as 30s, 5m or 1h30m"
+	StatementTimeout *metav1.Duration `json:"statementTimeout,omitempty"`
+	// StaleAfter is when an inventory that nobody has confirmed shows in the view
+	// inventory_stale: give it some multiple of the inventories' exportMinInterval.
+	// Default: 5m, ten times the default of that.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(0|([0-9]+([.][0-9]+)?(ns|us|µs|μs|ms|s|m|h))+)$') && duration(self) >= duration('1s')",message="must be a duration of at least 1s, such as 30s, 5m or 1h30m"
+	StaleAfter *metav1.Duration `json:"staleAfter,omitempty"`
 }
 
 // NATSSink publishes changes to a JetStream stream.
