@@ -5488,9 +5488,30 @@ func schema_pkg_apis_kollect_v1alpha1_PostgresSink(ref common.ReferenceCallback)
 							Format:      "",
 						},
 					},
+					"maxConnections": {
+						SchemaProps: spec.SchemaProps{
+							Description: "MaxConnections bounds the connections to the database, and so how many inventories are exported at once. Default: 4.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"statementTimeout": {
+						SchemaProps: spec.SchemaProps{
+							Description: "StatementTimeout bounds each statement. Another session's locks are waited for as long, and for 30s at most. Default: 5m.",
+							Ref:         ref(v1.Duration{}.OpenAPIModelName()),
+						},
+					},
+					"staleAfter": {
+						SchemaProps: spec.SchemaProps{
+							Description: "StaleAfter is when an inventory that nobody has confirmed shows in the view inventory_stale: give it some multiple of the inventories' exportMinInterval. Default: 5m, ten times the default of that.",
+							Ref:         ref(v1.Duration{}.OpenAPIModelName()),
+						},
+					},
 				},
 			},
 		},
+		Dependencies: []string{
+			v1.Duration{}.OpenAPIModelName()},
 	}
 }
 

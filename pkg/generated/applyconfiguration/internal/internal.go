@@ -567,9 +567,18 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: deletion
       type:
         scalar: string
+    - name: maxConnections
+      type:
+        scalar: numeric
     - name: schema
       type:
         scalar: string
+    - name: staleAfter
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Duration
+    - name: statementTimeout
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Duration
     - name: table
       type:
         scalar: string

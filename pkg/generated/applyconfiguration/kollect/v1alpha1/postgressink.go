@@ -5,6 +5,10 @@
 
 package v1alpha1
 
+import (
+	v1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
 // PostgresSinkApplyConfiguration represents a declarative configuration of the PostgresSink type for use
 // with apply.
 //
@@ -16,6 +20,16 @@ type PostgresSinkApplyConfiguration struct {
 	Table *string `json:"table,omitempty"`
 	// Deletion is hard, or soft to set deleted_at.
 	Deletion *string `json:"deletion,omitempty"`
+	// MaxConnections bounds the connections to the database, and so how many
+	// inventories are exported at once. Default: 4.
+	MaxConnections *int32 `json:"maxConnections,omitempty"`
+	// StatementTimeout bounds each statement. Another session's locks are waited
+	// for as long, and for 30s at most. Default: 5m.
+	StatementTimeout *v1.Duration `json:"statementTimeout,omitempty"`
+	// StaleAfter is when an inventory that nobody has confirmed shows in the view
+	// inventory_stale: give it some multiple of the inventories' exportMinInterval.
+	// Default: 5m, ten times the default of that.
+	StaleAfter *v1.Duration `json:"staleAfter,omitempty"`
 }
 
 // PostgresSinkApplyConfiguration constructs a declarative configuration of the PostgresSink type for use with
@@ -45,5 +59,29 @@ func (b *PostgresSinkApplyConfiguration) WithTable(value string) *PostgresSinkAp
 // If called multiple times, the Deletion field is set to the value of the last call.
 func (b *PostgresSinkApplyConfiguration) WithDeletion(value string) *PostgresSinkApplyConfiguration {
 	b.Deletion = &value
+	return b
+}
+
+// WithMaxConnections sets the MaxConnections field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the MaxConnections field is set to the value of the last call.
+func (b *PostgresSinkApplyConfiguration) WithMaxConnections(value int32) *PostgresSinkApplyConfiguration {
+	b.MaxConnections = &value
+	return b
+}
+
+// WithStatementTimeout sets the StatementTimeout field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the StatementTimeout field is set to the value of the last call.
+func (b *PostgresSinkApplyConfiguration) WithStatementTimeout(value v1.Duration) *PostgresSinkApplyConfiguration {
+	b.StatementTimeout = &value
+	return b
+}
+
+// WithStaleAfter sets the StaleAfter field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the StaleAfter field is set to the value of the last call.
+func (b *PostgresSinkApplyConfiguration) WithStaleAfter(value v1.Duration) *PostgresSinkApplyConfiguration {
+	b.StaleAfter = &value
 	return b
 }
