@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -68,6 +69,7 @@ type churn struct {
 	base   *inventory.Base
 	spent  int64
 	known  map[string]bool // hashes that were exported
+	during func()          // called in the midst of an export; may be nil
 }
 
 func newChurn(store *Store, sample *sinktest.Sample) *churn {
@@ -119,7 +121,9 @@ func (c *churn) run(t *testing.T, n int, reached chan<- struct{}) error {
 	}
 }
 
-func (c *churn) export(t *testing.T) error {
+func (c *churn) export(t *testing.T) error { return c.exportIn(t.Context()) }
+
+func (c *churn) exportIn(ctx context.Context) error {
 	s := c.sample.Snapshot()
 	c.spent = max(c.spent, c.mark.Generation) + 1
 	c.known[s.Hash().String()] = true
@@ -127,9 +131,14 @@ func (c *churn) export(t *testing.T) error {
 	if c.mark.Schema != schema {
 		base = base.Unknown()
 	}
-	mark, err := c.store.Apply(t.Context(), sink.Delta{
+	mark, err := c.store.Apply(ctx, sink.Delta{
 		Inventory: s.Inventory(), Base: c.mark, Generation: c.spent, Time: when, Hash: s.Hash().String(),
-		Schema: schema, Rows: int64(s.Len()), Updates: base.Diff(s, nil),
+		Schema: schema, Rows: int64(s.Len()), Updates: func(yield func(inventory.Update) bool) {
+			if c.during != nil {
+				c.during()
+			}
+			base.Diff(s, nil)(yield)
+		},
 	})
 	if err == nil {
 		c.mark, c.base = mark, inventory.BaseOf(s)

@@ -157,10 +157,7 @@ func TestDroppedColumns(t *testing.T) {
 func TestPromotedColumnsOfAnothersTable(t *testing.T) {
 	d := newDestination(server.DSN("postgres"), "hard")
 	d.open(t).Close()
-	role := strings.ToLower(d.spec.Schema) + "_writer"
-	sql(t, d.spec.Schema, "create role "+role+" login password 'the-password'", "grant usage on schema %s to "+role,
-		"grant select, insert, update, delete on all tables in schema %s to "+role)
-	dsn := fmt.Sprintf("postgres://%s:the-password@127.0.0.1:%d/postgres?sslmode=disable", role, server.Port())
+	_, dsn := role(t, d.spec.Schema)
 	store, err := open(t, d.spec, map[string]string{"dsn": dsn})
 	if err != nil {
 		t.Fatal(err)
