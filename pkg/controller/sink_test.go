@@ -23,48 +23,6 @@ import (
 	"kollect.io/kollect/pkg/sink"
 )
 
-// memorySink is a snapshot store that keeps marks.
-type memorySink struct {
-	mu     sync.Mutex // guards what follows
-	marks  map[inventory.Ref]sink.Mark
-	closed bool
-}
-
-func (s *memorySink) Mark(_ context.Context, of *inventory.Inventory) (sink.Mark, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.marks[of.Ref], nil
-}
-
-func (s *memorySink) Write(_ context.Context, e sink.Export) (sink.Mark, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	ref := e.Snapshot.Inventory().Ref
-	if e.Generation <= s.marks[ref].Generation {
-		return sink.Mark{}, sink.ErrFenced
-	}
-	s.marks[ref] = sink.Mark{Generation: e.Generation, Hash: e.Snapshot.Hash().String(), Rows: int64(e.Snapshot.Len()), Time: e.Time}
-	return s.marks[ref], nil
-}
-
-func (s *memorySink) Confirm(_ context.Context, of *inventory.Inventory, _ sink.Mark, at time.Time) (sink.Mark, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	mark := s.marks[of.Ref]
-	mark.Time = at
-	s.marks[of.Ref] = mark
-	return mark, nil
-}
-
-func (s *memorySink) Schema(*inventory.Inventory) string { return "" }
-
-func (s *memorySink) Close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closed = true
-	return nil
-}
-
 // opened are the sinks that were opened, and what fails.
 type opened struct {
 	mu    sync.Mutex // guards what follows

@@ -34,6 +34,7 @@ type record struct {
 	writes   []int64  // generations
 	marks    int
 	confirms int
+	forgets  int
 }
 
 func (f *fakeSink) call(operation string) error {
@@ -92,6 +93,29 @@ func (f *fakeSink) Confirm(_ context.Context, _ *inventory.Inventory, mark sink.
 	f.mark.Time = at
 	f.confirms++
 	return f.mark, nil
+}
+
+func (f *fakeSink) Inventories(context.Context, string) ([]inventory.Ref, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.mark.Generation == 0 || f.mark.Forgotten {
+		return nil, nil
+	}
+	return []inventory.Ref{ref}, nil
+}
+
+func (f *fakeSink) Forget(_ context.Context, _ *inventory.Inventory, generation int64, at time.Time) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.call("forget"); err != nil {
+		return err
+	}
+	if generation <= f.mark.Generation && !f.mark.Forgotten {
+		return sink.ErrFenced
+	}
+	f.mark, f.held = sink.Mark{Generation: generation, Time: at, Forgotten: true}, nil
+	f.forgets++
+	return nil
 }
 
 func (f *fakeSink) Schema(*inventory.Inventory) string { return f.schema }

@@ -103,6 +103,29 @@ func (f *fakeKeeper) Confirm(_ context.Context, _ *inventory.Inventory, mark sin
 	return f.mark, nil
 }
 
+func (f *fakeKeeper) Inventories(context.Context, string) ([]inventory.Ref, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.mark.Generation == 0 || f.mark.Forgotten {
+		return nil, nil
+	}
+	return []inventory.Ref{ref}, nil
+}
+
+func (f *fakeKeeper) Forget(_ context.Context, _ *inventory.Inventory, generation int64, at time.Time) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.call("forget"); err != nil {
+		return err
+	}
+	if generation <= f.mark.Generation && !f.mark.Forgotten {
+		return sink.ErrFenced
+	}
+	clear(f.rows)
+	f.mark = sink.Mark{Generation: generation, Time: at, Forgotten: true}
+	return nil
+}
+
 func (f *fakeKeeper) Schema(of *inventory.Inventory) string { return fmt.Sprint(of.Columns) }
 
 func (f *fakeKeeper) Close() error { return nil }

@@ -35,31 +35,59 @@ type Mark struct {
 	Rows   int64
 	// Time is when the content was last written or confirmed.
 	Time time.Time
+	// Forgotten says that all that was held was removed by Store.Forget under
+	// Generation: there is no row and no hash. The mark stays, that an export which
+	// went out before is still fenced.
+	Forgotten bool
 }
 
-// SnapshotStore is a destination that holds whole snapshots (ADR-0401): what is
-// absent from the newest one is gone.
+// Store is what destinations of all roles have in common.
 //
 // Methods may be called from one goroutine at a time for an inventory, and
 // concurrently for different ones. An error is worth another try unless
 // Permanent wraps it. Errors have no secrets in them.
-type SnapshotStore interface {
+type Store interface {
 	// Mark reads from the destination what it holds of the inventory. It costs
-	// O(1), whatever the size of the snapshot.
+	// O(1), however many rows there are.
 	Mark(ctx context.Context, of *inventory.Inventory) (Mark, error)
+	// Confirm notes, at a cost of O(1), that what is held under mark was still
+	// current at the given time. It returns ErrFenced if the destination holds
+	// something else.
+	Confirm(ctx context.Context, of *inventory.Inventory, mark Mark, at time.Time) (Mark, error)
+	// Inventories returns, in any order, the inventories of a cluster of which the
+	// destination holds something: rows, or a mark that is not Forgotten. None is
+	// not an error. It costs no more than O(what is held of that cluster).
+	Inventories(ctx context.Context, cluster string) ([]inventory.Ref, error)
+	// Forget removes all that is held of the inventory, of that cluster alone, and
+	// leaves a mark that is Forgotten, of that generation and time, also if nothing
+	// was held. Only the destination's own record of what was (history that it keeps
+	// of a subject or topic, rows that are marked as deleted) may stay. An export goes
+	// on from that mark as from an empty destination.
+	//
+	// It is fenced as an export is: it returns ErrFenced, and changes nothing, if the
+	// destination holds this generation or a newer one, unless that is Forgotten
+	// already; then it only finishes what one that was cut short has left. If it is
+	// cut short, readers see less of the content than there was, or none; Mark has no
+	// hash then, or all that there was, and another Forget above its generation
+	// removes the rest.
+	//
+	// It uses no more of the inventory than its Cluster, Namespace and Name.
+	Forget(ctx context.Context, of *inventory.Inventory, generation int64, at time.Time) error
+	// Schema returns what Mark.Schema would be for the inventory.
+	Schema(of *inventory.Inventory) string
+	// Close frees what the store holds. No call may be in progress.
+	Close() error
+}
+
+// SnapshotStore is a destination that holds whole snapshots (ADR-0401): what is
+// absent from the newest one is gone.
+type SnapshotStore interface {
+	Store
 	// Write replaces what is held by the snapshot. A reader sees the old or the
 	// new content, never a part, even if the call is cut short. It returns
 	// ErrFenced, and changes nothing that readers see, if the destination holds
 	// this generation or a newer one. The returned mark is what is held now.
 	Write(ctx context.Context, export Export) (Mark, error)
-	// Confirm notes, at a cost of O(1), that the content held under mark was
-	// still current at the given time. It returns ErrFenced if the destination
-	// holds something else.
-	Confirm(ctx context.Context, of *inventory.Inventory, mark Mark, at time.Time) (Mark, error)
-	// Schema returns what Mark.Schema would be for the inventory.
-	Schema(of *inventory.Inventory) string
-	// Close frees what the store holds. No call may be in progress.
-	Close() error
 }
 
 // Delta brings a destination from what it holds of an inventory to what it is to
@@ -88,11 +116,15 @@ func (d Delta) Mark() Mark {
 	return Mark{Generation: d.Generation, Hash: d.Hash, Schema: d.Schema, Rows: d.Rows, Time: d.Time}
 }
 
+// First reports whether the destination holds no row, neither of an export nor of
+// a part of one.
+func (d Delta) First() bool { return d.Base.Generation == 0 || d.Base.Forgotten }
+
 // Begun is what the destination holds while a part of the updates is there: no
 // content that has a hash, and nothing of one schema if that changes.
 func (d Delta) Begun() Mark {
 	m := d.Base
-	m.Generation, m.Hash = d.Generation, ""
+	m.Generation, m.Hash, m.Forgotten = d.Generation, "", false
 	if m.Schema != d.Schema {
 		m.Schema = ""
 	}
@@ -101,25 +133,11 @@ func (d Delta) Begun() Mark {
 
 // Keeper is what a destination has in common that holds rows one by one, and is
 // told what changes.
-//
-// Methods may be called from one goroutine at a time for an inventory, and
-// concurrently for different ones. An error is worth another try unless
-// Permanent wraps it. Errors have no secrets in them.
 type Keeper interface {
-	// Mark reads from the destination what it holds of the inventory. It costs
-	// O(1), however many rows there are.
-	Mark(ctx context.Context, of *inventory.Inventory) (Mark, error)
+	Store
 	// Held reads back which rows of the inventory are there, and yields each once,
 	// in any order, until yield returns an error, which it returns.
 	Held(ctx context.Context, of *inventory.Inventory, yield func(inventory.Held) error) error
-	// Confirm notes, at a cost of O(1), that what is held under mark was still
-	// current at the given time. It returns ErrFenced if the destination holds
-	// something else.
-	Confirm(ctx context.Context, of *inventory.Inventory, mark Mark, at time.Time) (Mark, error)
-	// Schema returns what Mark.Schema would be for the inventory.
-	Schema(of *inventory.Inventory) string
-	// Close frees what the keeper holds. No call may be in progress.
-	Close() error
 }
 
 // Limited is a Keeper that cannot hold every row.

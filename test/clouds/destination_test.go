@@ -52,9 +52,13 @@ func (d *destination) Read(ctx context.Context, of *inventory.Inventory) (*sinkt
 		Generation int64
 		Rows       int
 		Data       string
+		Forgotten  bool
 	}
 	if err := json.Unmarshal(raw, &latest); err != nil {
 		return nil, fmt.Errorf("pointer %q: %w", raw, err)
+	}
+	if latest.Forgotten {
+		return nil, nil
 	}
 	data, err := d.reader.ReadAll(ctx, "some/where/"+latest.Data)
 	if err != nil {

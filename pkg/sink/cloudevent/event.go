@@ -191,6 +191,7 @@ func (x *Export) Marker(sequence, kind string, mark sink.Mark) (*Event, error) {
 	data, err := json.Marshal(document{
 		Cluster: x.of.Cluster, Namespace: x.of.Namespace, Name: x.of.Name,
 		Generation: mark.Generation, ContentHash: mark.Hash, Schema: mark.Schema, Rows: mark.Rows, Time: mark.Time.UTC(),
+		Forgotten: mark.Forgotten,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encode mark: %w", err)
@@ -209,6 +210,7 @@ type document struct {
 	Schema      string    `json:"schema"`
 	Rows        int64     `json:"rows"`
 	Time        time.Time `json:"time"`
+	Forgotten   bool      `json:"forgotten,omitempty"`
 }
 
 // ParseMark reads the data of a marker of the inventory.
@@ -220,7 +222,9 @@ func ParseMark(data []byte, of *inventory.Inventory) (sink.Mark, error) {
 	if d.Cluster != of.Cluster || d.Namespace != of.Namespace || d.Name != of.Name || d.Generation <= 0 || d.Rows < 0 {
 		return sink.Mark{}, fmt.Errorf("parse mark: it is generation %d of inventory %s of cluster %s", d.Generation, inventory.Ref{Namespace: d.Namespace, Name: d.Name}, d.Cluster)
 	}
-	return sink.Mark{Generation: d.Generation, Hash: d.ContentHash, Schema: d.Schema, Rows: d.Rows, Time: d.Time}, nil
+	return sink.Mark{
+		Generation: d.Generation, Hash: d.ContentHash, Schema: d.Schema, Rows: d.Rows, Time: d.Time, Forgotten: d.Forgotten,
+	}, nil
 }
 
 // ParseRow reads the attributes of an event of a row, and whether the row is

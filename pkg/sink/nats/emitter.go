@@ -105,7 +105,7 @@ func (e *Emitter) Publish(ctx context.Context, delta sink.Delta) (sink.Mark, err
 	if delta.Generation <= 0 || delta.Time.IsZero() {
 		return sink.Mark{}, fmt.Errorf("publish generation %d: the generation must be above 0 and the time set", delta.Generation)
 	}
-	err := e.publish(ctx, delta)
+	err := e.publish(ctx, delta, delta.Mark())
 	e.overlook(placeOf(delta.Inventory)) // it was of what was there before
 	if err != nil {
 		return sink.Mark{}, err
@@ -113,7 +113,8 @@ func (e *Emitter) Publish(ctx context.Context, delta sink.Delta) (sink.Mark, err
 	return delta.Mark(), nil
 }
 
-func (e *Emitter) publish(ctx context.Context, delta sink.Delta) error {
+// publish writes the delta, and the final mark as the last checkpoint.
+func (e *Emitter) publish(ctx context.Context, delta sink.Delta, final sink.Mark) error {
 	known, err := e.facts(ctx)
 	if err != nil {
 		return err
@@ -127,6 +128,7 @@ func (e *Emitter) publish(ctx context.Context, delta sink.Delta) error {
 		return err
 	}
 	w := newWriter(e, known, p, c, delta)
+	w.final = final
 	if w.view, err = e.fence(p, c, delta); err != nil {
 		return err
 	}
@@ -156,7 +158,7 @@ func (e *Emitter) fence(p place, c checkpoint, delta sink.Delta) (view, error) {
 }
 
 func fenced(m sink.Mark) error {
-	if m.Generation == 0 {
+	if m.Generation == 0 || m.Forgotten {
 		return fmt.Errorf("the stream holds nothing of the inventory: %w", sink.ErrFenced)
 	}
 	return fmt.Errorf("generation %d is current: %w", m.Generation, sink.ErrFenced)

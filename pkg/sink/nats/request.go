@@ -89,7 +89,9 @@ type checkpoint struct {
 }
 
 // partial reports whether what is held is on its way from a content to another.
-func (c checkpoint) partial() bool { return c.mark.Generation > 0 && c.mark.Hash == "" }
+func (c checkpoint) partial() bool {
+	return c.mark.Generation > 0 && c.mark.Hash == "" && !c.mark.Forgotten
+}
 
 func (e *Emitter) readCheckpoint(ctx context.Context, of *inventory.Inventory) (checkpoint, error) {
 	const doing = "read the checkpoint"

@@ -10,12 +10,35 @@ import (
 // root is what all subjects begin with.
 const root = "kollect.v1"
 
+// checkpointsOf selects the checkpoints of all inventories of a cluster.
+func checkpointsOf(cluster string) string {
+	return root + "." + cloudevent.Token(cluster) + ".*.*._checkpoint"
+}
+
+// inventoryOf returns the inventory whose checkpoint has the subject.
+func inventoryOf(subject string) (ref inventory.Ref, ok bool) {
+	tokens := strings.Split(strings.TrimPrefix(subject, root+"."), ".")
+	if len(tokens) != 4 {
+		return ref, false
+	}
+	if tokens[1] != clusterToken {
+		if ref.Namespace, ok = cloudevent.Unescape(tokens[1]); !ok {
+			return ref, false
+		}
+	}
+	ref.Name, ok = cloudevent.Unescape(tokens[2])
+	return ref, ok
+}
+
+// clusterToken stands for the namespace of cluster inventories.
+const clusterToken = "_cluster"
+
 // place is where an inventory's messages are: what their subjects begin with.
 // Tokens that stand for names never begin with '_', but for the token "_".
 type place string
 
 func placeOf(of *inventory.Inventory) place {
-	namespace := "_cluster"
+	namespace := clusterToken
 	if of.Namespace != "" {
 		namespace = cloudevent.Token(of.Namespace)
 	}

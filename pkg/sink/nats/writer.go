@@ -34,6 +34,7 @@ type writer struct {
 	export  *cloudevent.Export
 	limit   limit
 
+	final    sink.Mark  // what is held when all is written
 	before   checkpoint // what there was at first
 	view     view       // what Held has read of it
 	whole    bool       // all rows are written
@@ -72,7 +73,7 @@ func (w *writer) plan(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("publish generation %d: %w", w.delta.Generation, err)
 	}
-	w.whole = upserted == w.delta.Rows && (w.delta.Base.Generation == 0 || w.delta.Base.Schema != w.delta.Schema)
+	w.whole = upserted == w.delta.Rows && (w.delta.First() || w.delta.Base.Schema != w.delta.Schema) && !w.final.Forgotten
 	return nil
 }
 
@@ -102,7 +103,7 @@ func (w *writer) write(ctx context.Context) error {
 	if err := w.marker(ctx, w.place.end(), cloudevent.SnapshotEnd); err != nil {
 		return err
 	}
-	return w.flush(ctx, w.delta.Mark())
+	return w.flush(ctx, w.final)
 }
 
 // upserted returns the message of a row, or an error if there is none.
@@ -255,7 +256,7 @@ func (w *writer) writeEach(ctx context.Context, mark sink.Mark) error {
 			return err
 		}
 	}
-	if mark.Hash == "" {
+	if mark.Hash == "" && !mark.Forgotten {
 		return nil
 	}
 	m, err := w.checkpoint(mark)

@@ -137,6 +137,23 @@ func (b *blobs) list(ctx context.Context, prefix string, limit int) ([]object, e
 	return objects, nil
 }
 
+func (b *blobs) folders(ctx context.Context, parent string) ([]string, error) {
+	var folders []string
+	it := b.bucket.List(&blob.ListOptions{Prefix: parent, Delimiter: "/"})
+	for {
+		o, err := it.Next(ctx)
+		if err == io.EOF {
+			return folders, nil
+		}
+		if err != nil {
+			return nil, b.explain(err, err)
+		}
+		if o.IsDir {
+			folders = append(folders, o.Key)
+		}
+	}
+}
+
 func (b *blobs) remove(ctx context.Context, key string) error {
 	err := b.bucket.Delete(ctx, key)
 	if gcerrors.Code(err) == gcerrors.NotFound {

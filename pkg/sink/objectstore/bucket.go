@@ -33,6 +33,9 @@ type bucket interface {
 	swap(ctx context.Context, key string, data []byte, version string) error
 	// list returns objects whose keys start with prefix, at most limit.
 	list(ctx context.Context, prefix string, limit int) ([]object, error)
+	// folders returns the keys, up to the slash, that objects have in common whose
+	// keys start with parent, which ends with a slash.
+	folders(ctx context.Context, parent string) ([]string, error)
 	// remove deletes an object; it is no error if there is none.
 	remove(ctx context.Context, key string) error
 	close() error

@@ -68,9 +68,13 @@ func (d *destination) Read(ctx context.Context, of *inventory.Inventory) (*sinkt
 		Size       int
 		SHA256     string
 		Format     string
+		Forgotten  bool
 	}
 	if err := json.Unmarshal(raw, &latest); err != nil {
 		return nil, fmt.Errorf("pointer %q: %w", raw, err)
+	}
+	if latest.Forgotten {
+		return nil, nil
 	}
 	data, err := d.get(ctx, d.spec.Prefix+latest.Data)
 	if err != nil {

@@ -62,6 +62,14 @@ func (f faulty) list(ctx context.Context, prefix string, limit int) (objects []o
 	return objects, err
 }
 
+func (f faulty) folders(ctx context.Context, parent string) (folders []string, err error) {
+	err = f.do(func() error {
+		folders, err = f.bucket.folders(ctx, parent)
+		return err
+	})
+	return folders, err
+}
+
 func (f faulty) remove(ctx context.Context, key string) error {
 	return f.do(func() error { return f.bucket.remove(ctx, key) })
 }

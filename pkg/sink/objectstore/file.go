@@ -200,6 +200,9 @@ func (f *folder) locked(ctx context.Context, key string, do func() error) error 
 func (f *folder) list(ctx context.Context, prefix string, limit int) ([]object, error) {
 	var objects []object
 	err := fs.WalkDir(f.root.FS(), strings.TrimSuffix(prefix, "/"), func(name string, entry fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // there is no such folder, or it was removed meanwhile
+		}
 		if err == nil {
 			err = ctx.Err()
 		}
@@ -219,6 +222,20 @@ func (f *folder) list(ctx context.Context, prefix string, limit int) ([]object, 
 		return nil
 	})
 	return objects, explain(err)
+}
+
+func (f *folder) folders(_ context.Context, parent string) ([]string, error) {
+	entries, err := fs.ReadDir(f.root.FS(), strings.TrimSuffix(parent, "/"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var folders []string
+	for _, entry := range entries {
+		if entry.IsDir() {
+			folders = append(folders, parent+entry.Name()+"/")
+		}
+	}
+	return folders, explain(err)
 }
 
 func (f *folder) remove(_ context.Context, key string) error {

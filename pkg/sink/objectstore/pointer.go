@@ -35,19 +35,36 @@ type manifest struct {
 	Format      format.Format `json:"format"`
 	Schema      string        `json:"schema"`
 	// Data is the key of the data below the sink's prefix.
-	Data   string `json:"data"`
+	Data   string `json:"data,omitempty"`
 	Size   int64  `json:"size"`
 	SHA256 string `json:"sha256"`
 }
 
 // pointer is the manifest of the current generation, and when its content was
-// last known to be current.
+// last known to be current. One that is Forgotten names no data: it is there to
+// fence.
 type pointer struct {
 	manifest
 	ConfirmedAt time.Time `json:"confirmedAt"`
+	Forgotten   bool      `json:"forgotten,omitempty"`
+}
+
+// forgotten returns the pointer of an inventory of which nothing is left.
+func forgotten(of *inventory.Inventory, generation int64, at time.Time) *pointer {
+	at = at.UTC().Truncate(time.Millisecond)
+	return &pointer{
+		manifest: manifest{
+			APIVersion: format.APIVersion, Kind: pointerKind,
+			Cluster: of.Cluster, Namespace: of.Namespace, Name: of.Name, Generation: generation, ExportedAt: at,
+		},
+		ConfirmedAt: at, Forgotten: true,
+	}
 }
 
 func (p *pointer) mark() sink.Mark {
+	if p.Forgotten {
+		return sink.Mark{Generation: p.Generation, Time: p.ConfirmedAt, Forgotten: true}
+	}
 	return sink.Mark{Generation: p.Generation, Hash: p.ContentHash, Schema: p.Schema, Rows: p.Rows, Time: p.ConfirmedAt}
 }
 
@@ -76,10 +93,14 @@ func parsePointer(data []byte, of *inventory.Inventory, folder string) (*pointer
 		return nil, fmt.Errorf("it is not of kind %s in %s", pointerKind, format.APIVersion)
 	case p.Cluster != of.Cluster || p.Namespace != of.Namespace || p.Name != of.Name:
 		return nil, errors.New("it is that of another inventory")
-	case p.Generation <= 0 || p.Rows < 0 || p.ContentHash == "" || p.ConfirmedAt.IsZero():
+	case p.Generation <= 0 || p.Rows < 0 || p.ContentHash == "" && !p.Forgotten || p.ConfirmedAt.IsZero():
 		return nil, errors.New("its generation, rows, contentHash or confirmedAt is missing")
 	case p.Generation > maxGeneration:
 		return nil, fmt.Errorf("its generation is above %d, which no export reaches", int64(maxGeneration))
+	case p.Forgotten:
+		if p.Data != "" || p.Rows != 0 {
+			return nil, errors.New("it names data though it is forgotten")
+		}
 	case !stored(p.Format) || p.Data != dataKey(folder, p.Generation, p.Format):
 		return nil, errors.New("its data is not that of its generation")
 	}
@@ -110,8 +131,17 @@ func folderOf(of *inventory.Inventory) (string, error) {
 	if !partPattern.MatchString(of.Name) {
 		return "", sink.Permanent(fmt.Errorf("name the export: inventory %q is not valid in a path", of.Name))
 	}
-	return "inventory/cluster=" + of.Cluster + "/ns=" + namespace + "/name=" + of.Name + "/", nil
+	return clusterFolder(of.Cluster) + namespacePrefix + namespace + "/" + namePrefix + of.Name + "/", nil
 }
+
+// What the names of folders start with.
+const (
+	namespacePrefix = "ns="
+	namePrefix      = "name="
+)
+
+// clusterFolder returns the folder of the cluster's folders, without prefix.
+func clusterFolder(cluster string) string { return "inventory/cluster=" + cluster + "/" }
 
 const (
 	dataPrefix     = "generation="

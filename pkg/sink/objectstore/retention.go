@@ -30,13 +30,10 @@ func (s *Store) retain(ctx context.Context, folder string, generation int64) {
 		return
 	}
 	logger := klog.FromContext(ctx)
-	objects, err := s.bucket.list(ctx, s.prefix+folder, maxListed)
+	objects, err := s.objects(ctx, folder)
 	if err != nil {
-		logger.Error(s.redact.error(err), "Cannot list old generations", "folder", s.prefix+folder)
+		logger.Error(err, "Cannot list old generations", "folder", s.prefix+folder)
 		return
-	}
-	for i := range objects {
-		objects[i].key = strings.TrimPrefix(objects[i].key, s.prefix+folder)
 	}
 	removed := 0
 	seen := listing{objects: objects, truncated: len(objects) >= maxListed}

@@ -163,7 +163,7 @@ func (s *Store) Confirm(ctx context.Context, of *inventory.Inventory, mark sink.
 		if current == nil {
 			return nil, fmt.Errorf("confirm generation %d: the destination holds nothing: %w", mark.Generation, sink.ErrFenced)
 		}
-		if current.Generation != mark.Generation || current.ContentHash != mark.Hash || current.Schema != mark.Schema {
+		if current.Forgotten || current.Generation != mark.Generation || current.ContentHash != mark.Hash || current.Schema != mark.Schema {
 			return nil, fenced(current)
 		}
 		next := *current
@@ -198,7 +198,7 @@ func (s *Store) readPointer(ctx context.Context, of *inventory.Inventory, folder
 	if err != nil {
 		return nil, "", sink.Permanent(fmt.Errorf("read %s: not a pointer that Kollect wrote: %w: restore it, or move it away to export anew", key, err))
 	}
-	if p.Format != s.format {
+	if p.Format != s.format && !p.Forgotten {
 		return nil, "", sink.Permanent(fmt.Errorf("spec.objectStore.format: %s is kept in format %s, not %s, by another sink or by this one before: give this sink another spec.objectStore.prefix",
 			key, p.Format, s.format))
 	}
@@ -210,7 +210,7 @@ func (s *Store) readPointer(ctx context.Context, of *inventory.Inventory, folder
 const swapAttempts = 5
 
 // swapPointer replaces the pointer by what next makes of the current one, which
-// is nil if there is none.
+// is nil if there is none. It does nothing if next returns the current one.
 func (s *Store) swapPointer(ctx context.Context, of *inventory.Inventory, folder string, next func(*pointer) (*pointer, error)) (*pointer, error) {
 	key := s.prefix + pointerKey(folder)
 	for range swapAttempts {
@@ -219,8 +219,8 @@ func (s *Store) swapPointer(ctx context.Context, of *inventory.Inventory, folder
 			return nil, err
 		}
 		p, err := next(current)
-		if err != nil {
-			return nil, err
+		if err != nil || p == current {
+			return p, err
 		}
 		data, err := encode(p)
 		if err != nil {

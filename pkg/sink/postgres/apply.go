@@ -24,7 +24,7 @@ func (s *Store) Apply(ctx context.Context, delta sink.Delta) (sink.Mark, error) 
 		if err := s.claim(ctx, t, delta, mark); err != nil {
 			return err
 		}
-		if delta.Base.Generation == 0 {
+		if delta.First() {
 			clear, err := s.clear(ctx, t, delta)
 			if err != nil {
 				return err

@@ -155,7 +155,7 @@ func moment(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
 // parseMark reads what selectMark and confirm return.
 func parseMark(row [][]byte) (sink.Mark, error) {
-	mark := sink.Mark{Hash: string(row[1]), Schema: string(row[2])}
+	mark := sink.Mark{Hash: string(row[1]), Schema: string(row[2]), Forgotten: len(row[1]) == 0}
 	var micros int64
 	for i, into := range map[int]*int64{0: &mark.Generation, 3: &mark.Rows, 4: &micros} {
 		n, err := strconv.ParseInt(string(row[i]), 10, 64)

@@ -90,6 +90,7 @@ type tables struct {
 	confirm, claim, claimFirst        string
 	clear, remove                     string
 	orphan, dropped                   string
+	forget, selectInventories         string
 }
 
 const stateSuffix = "_state"
@@ -140,16 +141,29 @@ func (t *tables) prepare() {
 	t.selectHeld = "select row_key, row_hash, target_namespace, target_name, api_group, kind from " + rows + here + " and deleted_at is null"
 	t.selectAny = "select 1 from " + rows + here + " limit 1"
 	t.confirm = "update " + state + " set confirmed_at = greatest(confirmed_at, $7::timestamptz)" + here +
-		" and (generation, content_hash, schema_version) = ($4::bigint, $5, $6) returning " + mark
+		" and (generation, content_hash, schema_version) = ($4::bigint, $5, $6) and content_hash <> '' returning " + mark
 	t.claim = "update " + state + " set (generation, content_hash, schema_version, row_count, exported_at, confirmed_at) = " +
 		"($5::bigint, $6, $7, $8::bigint, $9::timestamptz, $9::timestamptz)" + here + " and generation = $4::bigint and generation < $5::bigint" +
 		" and (schema_version = $10 or row_count = 0)"
 	t.claimFirst = "insert into " + state + " (" + list("", placeColumns, stateColumns) + ") " +
 		"select $1, $2, $3, $5::bigint, $6, $7, $8::bigint, $9::timestamptz, $9::timestamptz where $4::bigint < $5::bigint on conflict do nothing"
 	t.clear = "delete from " + rows + here
+	t.prepareForget(rows, state)
 	t.remove = "delete from " + rows + " r using " + removed
 	t.orphan = "update " + state + " set schema_version = '' where schema_version <> ''"
 	t.dropped = t.orphan + " and strpos(schema_version, $1) > 0"
+}
+
+// prepareForget makes the statements that forget inventories. What was forgotten
+// is a line of the state table without a content_hash.
+func (t *tables) prepareForget(rows, state string) {
+	const which = "select inventory_namespace, inventory_name from "
+	t.forget = "insert into " + state + " as s (" + list("", placeColumns, stateColumns) + ") " +
+		"values ($1, $2, $3, $4::bigint, '', '', 0, $5::timestamptz, $5::timestamptz) on conflict (" + strings.Join(placeKey, ", ") + ") do update set " +
+		"(generation, content_hash, schema_version, row_count, exported_at, confirmed_at) = (excluded.generation, '', '', 0, excluded.exported_at, excluded.confirmed_at) " +
+		"where s.generation < excluded.generation"
+	t.selectInventories = which + state + " where cluster = $1 and content_hash <> '' union " +
+		which + rows + " where cluster = $1 and deleted_at is null"
 }
 
 // soften has rows marked as deleted in place of being deleted.

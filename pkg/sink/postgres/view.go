@@ -44,7 +44,7 @@ func (t *tables) current(rows *found) view {
 func (t *tables) stale() view {
 	return view{staleView, append(names(slices.Concat(placeColumns, stateColumns)), "age"),
 		"select " + list("", placeColumns, stateColumns) +
-			", now() - confirmed_at as age from " + t.quoted(t.state) + " where confirmed_at < now() - interval '" + strconv.FormatInt(t.staleAfter.Milliseconds(), 10) + " milliseconds'"}
+			", now() - confirmed_at as age from " + t.quoted(t.state) + " where content_hash <> '' and confirmed_at < now() - interval '" + strconv.FormatInt(t.staleAfter.Milliseconds(), 10) + " milliseconds'"}
 }
 
 // show returns the statements that make the views, or have them show what they

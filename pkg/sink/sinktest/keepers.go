@@ -72,6 +72,7 @@ func testKeepers(t *testing.T, make func(t *testing.T) keepers) {
 	} {
 		t.Run(name, func(t *testing.T) { test(t, make(t)) })
 	}
+	forgetting(t, func(t *testing.T) forgetful { return make(t).forgetful() })
 	if make(t).faults != nil {
 		t.Run("recovers when interrupted", func(t *testing.T) { testRecovers(t, make) })
 		t.Run("never reads back a part", func(t *testing.T) { testHeldInterrupted(t, make(t)) })

@@ -30,6 +30,7 @@ func TestSnapshots(t *testing.T, make func(t *testing.T) Snapshots) {
 	} {
 		t.Run(name, func(t *testing.T) { test(t, make(t)) })
 	}
+	forgetting(t, func(t *testing.T) forgetful { return forgetfulSnapshots(make(t)) })
 	if _, ok := make(t).(Faulty); ok {
 		t.Run("keeps the last export when interrupted", func(t *testing.T) { testInterrupted(t, make) })
 		t.Run("costs nothing while idle", func(t *testing.T) { testIdle(t, make(t).(Faulty)) })
