@@ -34,6 +34,7 @@ var arrows = map[string][]string{
 	"pkg/sink/sinktest":     {"pkg/sink", "pkg/inventory"},
 	"pkg/export":            {"pkg/inventory", "pkg/sink"},
 	"pkg/controller":        {"pkg/collect", "pkg/export", "pkg/extract", "pkg/sink", "pkg/inventory", "pkg/apis/kollect", "pkg/generated"},
+	"pkg/opener":            {"pkg/controller", "pkg/sink", "pkg/sink/objectstore", "pkg/sink/postgres", "pkg/sink/nats", "pkg/apis/kollect"},
 	"pkg/apiserver":         {"pkg"},
 	"cmd/kollect-apiserver": {"pkg/apiserver"},
 }

@@ -9,6 +9,7 @@ import (
 
 	"kollect.io/kollect/pkg/controller"
 	"kollect.io/kollect/pkg/inventory"
+	"kollect.io/kollect/pkg/opener"
 )
 
 // ownNamespaceFile says, in a Pod, which namespace it is in.
@@ -24,11 +25,12 @@ func (c *Config) controller(o *Options, store *inventory.Store) (*controller.Con
 	if err != nil {
 		return nil, err
 	}
+	egress := newEgress(c.Generic.ClientConfig.Host, allowed)
 	return controller.New(controller.Config{
 		Client:      c.Generic.ClientConfig,
 		Store:       store,
 		ClusterName: o.ClusterName,
-		Openers:     o.sinks(newEgress(c.Generic.ClientConfig.Host, allowed)),
+		Openers:     opener.All(opener.Options{FileRoot: o.SinkFileRoot, Dial: egress.DialContext, Client: egress.client()}),
 		LeaderElection: controller.LeaderElection{
 			Disabled:  !o.LeaderElect,
 			Namespace: o.leaseNamespace(),

@@ -1,0 +1,67 @@
+// Package opener is the list of sinks: it opens the destination that a sink's spec
+// describes, for the server, which exports there, and for the command line, which
+// looks there. It decides nothing: where to connect, and whose credentials to use,
+// is said by who asks.
+package opener
+
+import (
+	"context"
+	"net"
+	"net/http"
+
+	kollectv1alpha1 "kollect.io/kollect/pkg/apis/kollect/v1alpha1"
+	"kollect.io/kollect/pkg/controller"
+	"kollect.io/kollect/pkg/sink"
+	"kollect.io/kollect/pkg/sink/nats"
+	"kollect.io/kollect/pkg/sink/objectstore"
+	"kollect.io/kollect/pkg/sink/postgres"
+)
+
+// Options are how sinks of all types are opened.
+type Options struct {
+	// FileRoot is the folder below which file:// sinks are; empty turns them off.
+	FileRoot string
+	// Dial connects sinks; nil: a net.Dialer does.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Client makes the requests of sinks that speak HTTP; nil: one of their own.
+	Client *http.Client
+}
+
+// All returns the openers by type. A type that is not among them is refused, with a
+// condition that says so.
+func All(o Options) map[kollectv1alpha1.SinkType]controller.Opener {
+	return map[kollectv1alpha1.SinkType]controller.Opener{
+		kollectv1alpha1.SinkObjectStore: controller.SnapshotStore(o.objectStore),
+		kollectv1alpha1.SinkPostgres:    controller.RelationalStore(o.postgres),
+		kollectv1alpha1.SinkNATS:        controller.EventEmitter(o.nats),
+	}
+}
+
+func (o Options) objectStore(ctx context.Context, config controller.SinkConfig) (sink.SnapshotStore, error) {
+	store, err := objectstore.Open(ctx, *config.Spec.ObjectStore, config.Secret, objectstore.Options{
+		Client:   o.Client,
+		FileRoot: o.FileRoot,
+		// The process's own identity is for administrators' sinks alone.
+		AmbientCredentials: config.Namespace == "",
+	})
+	if err != nil {
+		return nil, err // a nil *Store is not a nil interface
+	}
+	return store, nil
+}
+
+func (o Options) postgres(ctx context.Context, config controller.SinkConfig) (sink.RelationalStore, error) {
+	store, err := postgres.Open(ctx, *config.Spec.Postgres, config.Secret, postgres.Options{Dial: o.Dial})
+	if err != nil {
+		return nil, err // a nil *Store is not a nil interface
+	}
+	return store, nil
+}
+
+func (o Options) nats(ctx context.Context, config controller.SinkConfig) (sink.EventEmitter, error) {
+	emitter, err := nats.Open(ctx, *config.Spec.NATS, config.Secret, nats.Options{Dial: o.Dial})
+	if err != nil {
+		return nil, err // a nil *Emitter is not a nil interface
+	}
+	return emitter, nil
+}
