@@ -38,7 +38,8 @@ const (
 	reasonSinkNotReady      = "SinkNotReady"
 	reasonNoSinks           = "NoSinks"
 	reasonExported          = "Exported"
-	reasonDeletionPolicy    = "DeletionPolicyNotImplemented"
+	reasonFinalizer         = "FinalizerForbidden"
+	reasonForgetting        = "Forgetting"
 )
 
 // problem is what is wrong with a spec: the reason and message of a condition

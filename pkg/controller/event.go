@@ -46,5 +46,5 @@ func bad(c *metav1.Condition) bool {
 	if c.Type == kollectv1alpha1.ConditionStale {
 		return c.Status == metav1.ConditionTrue
 	}
-	return c.Status == metav1.ConditionFalse && c.Reason != string(export.Pending)
+	return c.Status == metav1.ConditionFalse && c.Reason != string(export.Pending) && c.Reason != reasonForgetting
 }

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/discovery/fake"
 	kubernetesfake "k8s.io/client-go/kubernetes/fake"
@@ -98,29 +100,45 @@ func newHarness(t *testing.T, objects ...runtime.Object) *harness {
 	return h
 }
 
-// refuseStaleUpdates makes the fake refuse an update of another version than
-// the one that it holds, as an API server does.
+// refuseStaleUpdates makes the fake refuse an update or a patch of another version
+// than the one that it holds, as an API server does.
 func refuseStaleUpdates(client *kollectfake.Clientset) {
+	store := func(resource schema.GroupVersionResource, next, held runtime.Object) (bool, runtime.Object, error) {
+		wanted, now := accessor(next), accessor(held)
+		if wanted.GetResourceVersion() != now.GetResourceVersion() {
+			return true, nil, apierrors.NewConflict(resource.GroupResource(), now.GetName(), errors.New("the object has been modified"))
+		}
+		wanted.SetResourceVersion(now.GetResourceVersion() + "1") // another one
+		return true, next, client.Tracker().Update(resource, next, now.GetNamespace())
+	}
 	client.PrependReactor("update", "*", func(action clienttesting.Action) (bool, runtime.Object, error) {
-		update := action.(clienttesting.UpdateAction).GetObject().DeepCopyObject()
-		next, err := meta.Accessor(update)
+		next := action.(clienttesting.UpdateAction).GetObject().DeepCopyObject()
+		held, err := client.Tracker().Get(action.GetResource(), action.GetNamespace(), accessor(next).GetName())
 		if err != nil {
 			return true, nil, err
 		}
-		held, err := client.Tracker().Get(action.GetResource(), action.GetNamespace(), next.GetName())
-		if err != nil {
-			return true, nil, err
-		}
-		now, err := meta.Accessor(held)
-		if err != nil {
-			return true, nil, err
-		}
-		if next.GetResourceVersion() != now.GetResourceVersion() {
-			return true, nil, apierrors.NewConflict(action.GetResource().GroupResource(), next.GetName(), errors.New("the object has been modified"))
-		}
-		next.SetResourceVersion(now.GetResourceVersion() + "1") // another one
-		return true, update, client.Tracker().Update(action.GetResource(), update, action.GetNamespace())
+		return store(action.GetResource(), next, held)
 	})
+	client.PrependReactor("patch", "*", func(action clienttesting.Action) (bool, runtime.Object, error) {
+		patch := action.(clienttesting.PatchAction)
+		held, err := client.Tracker().Get(action.GetResource(), action.GetNamespace(), patch.GetName())
+		if err != nil {
+			return true, nil, err
+		}
+		next := held.DeepCopyObject()
+		if err := json.Unmarshal(patch.GetPatch(), next); err != nil {
+			return true, nil, err
+		}
+		return store(action.GetResource(), next, held)
+	})
+}
+
+func accessor(o runtime.Object) metav1.Object {
+	a, err := meta.Accessor(o)
+	if err != nil {
+		panic(err)
+	}
+	return a
 }
 
 // serve adds to what discovery answers.

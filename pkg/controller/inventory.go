@@ -49,6 +49,9 @@ func (c *Controller) reconcileInventory(_ context.Context, k key) error {
 	}
 	def, problem := c.define(o)
 	c.inventories.set(k, problem)
+	if problem != nil && forgetting(o) && c.store.State().Snapshot(ref) == nil {
+		def, problem = c.describe(o), nil // what was exported goes by its name
+	}
 	if problem == nil { // else what was valid stays
 		c.store.Update(func(tx *inventory.Tx) { tx.SetInventory(*def) })
 	}
@@ -70,13 +73,7 @@ func (c *Controller) define(o inventoryObject) (*inventory.Inventory, *problem) 
 	if problem != nil {
 		return nil, problem
 	}
-	def := &inventory.Inventory{
-		Ref:            inventory.Ref(keyOf(o.meta)),
-		UID:            string(o.meta.UID),
-		Created:        o.meta.CreationTimestamp.Time,
-		SpecGeneration: o.meta.Generation,
-		Cluster:        cmp.Or(o.spec.Cluster, c.config.ClusterName),
-	}
+	def := c.describe(o)
 	add := func(targets []targetObject, selected func(targetObject) bool) {
 		for _, t := range targets {
 			if selected(t) && selector.Matches(labels.Set(t.meta.Labels)) {
@@ -95,6 +92,17 @@ func (c *Controller) define(o inventoryObject) (*inventory.Inventory, *problem) 
 	}
 	slices.SortFunc(def.Targets, inventory.TargetRef.Compare)
 	return def, nil
+}
+
+// describe returns what the store is to be told of an inventory, but for its rows.
+func (c *Controller) describe(o inventoryObject) *inventory.Inventory {
+	return &inventory.Inventory{
+		Ref:            inventory.Ref(keyOf(o.meta)),
+		UID:            string(o.meta.UID),
+		Created:        o.meta.CreationTimestamp.Time,
+		SpecGeneration: o.meta.Generation,
+		Cluster:        cmp.Or(o.spec.Cluster, c.config.ClusterName),
+	}
 }
 
 // inventoriesOf returns the inventories that may select a target: those of its

@@ -31,15 +31,12 @@ func (c *Controller) reconcileInventoryStatus(_ context.Context, k key) error {
 	generation := o.meta.Generation
 	problem := c.inventories.problem(k)
 	term := c.leading.Load()
+	if problem == nil && term != nil {
+		problem = term.problem(k)
+	}
 	status := c.inventoryStatus.change(o, func(s *kollectv1alpha1.InventoryStatus) {
 		s.ObservedGeneration = generation
-		message := "the snapshot is served"
-		reason := reasonReady
-		if o.spec.DeletionPolicy == kollectv1alpha1.DeletionDelete {
-			reason = reasonDeletionPolicy
-			message = "the snapshot is served; spec.deletionPolicy: Delete is not available yet: what was exported stays when this inventory is deleted, remove it at the sinks"
-		}
-		setVerdict(&s.Conditions, generation, kollectv1alpha1.ConditionReady, problem, reason, message)
+		setVerdict(&s.Conditions, generation, kollectv1alpha1.ConditionReady, problem, reasonReady, "the snapshot is served")
 		if snapshot != nil {
 			s.Rows = int64(snapshot.Len())
 			setHeadConditions(s, generation, snapshot.Head())
@@ -135,9 +132,12 @@ func (t *term) setExported(s *kollectv1alpha1.InventoryStatus, o inventoryObject
 		s.Generation, s.ContentHash = newest.Number, newest.Hash.String()
 	}
 	s.Sinks = nil
-	worst := worstOutcome{}
+	worst := worstOutcome{forgetting: forgetting(o)}
 	for i := range o.spec.SinkRefs {
 		ref := &o.spec.SinkRefs[i]
+		if _, exists := t.controller.sinkKind.lookup(sinkOf(k, ref)); worst.forgetting && !exists {
+			continue // it is not waited for
+		}
 		problem := t.sinks.problem(sinkOf(k, ref), t.controller.sinkKind)
 		status := known[ref.Name]
 		status.Name = ref.Name
@@ -156,11 +156,16 @@ func (t *term) setExported(s *kollectv1alpha1.InventoryStatus, o inventoryObject
 			if state.Generation > s.Generation {
 				s.Generation, s.ContentHash = state.Generation, state.Hash
 			}
-			worst.add(ref.Name, string(state.Outcome), state.LastError, state.Outcome == export.Exported || state.Outcome == export.Delayed)
+			worst.add(ref.Name, string(state.Outcome), state.LastError, good(state.Outcome))
 		}
 		s.Sinks = append(s.Sinks, status)
 	}
 	worst.set(s, o.meta.Generation)
+}
+
+// good reports whether an outcome is what was wanted.
+func good(o export.Outcome) bool {
+	return o == export.Exported || o == export.Delayed || o == export.Forgotten
 }
 
 func sinkStatus(state *export.State) kollectv1alpha1.SinkStatus {
@@ -172,9 +177,10 @@ func sinkStatus(state *export.State) kollectv1alpha1.SinkStatus {
 
 // worstOutcome makes one condition of what happened at the sinks.
 type worstOutcome struct {
-	sinks    int
-	reason   string
-	messages []string
+	forgetting bool // what was exported is being removed
+	sinks      int
+	reason     string
+	messages   []string
 }
 
 func (w *worstOutcome) add(sink, reason, message string, good bool) {
@@ -192,6 +198,12 @@ func (w *worstOutcome) set(s *kollectv1alpha1.InventoryStatus, generation int64)
 	name := kollectv1alpha1.ConditionExported
 	known := meta.FindStatusCondition(s.Conditions, name)
 	switch {
+	case w.forgetting:
+		reason := w.reason
+		if reason == "" || reason == string(export.Pending) {
+			reason = reasonForgetting
+		}
+		setCondition(&s.Conditions, generation, name, metav1.ConditionFalse, reason, describeForgetting+strings.Join(w.messages, "; "))
 	case w.sinks == 0:
 		setCondition(&s.Conditions, generation, name, metav1.ConditionTrue, reasonNoSinks, "spec.sinkRefs names no sink: there is nothing to export")
 	case w.reason == "":

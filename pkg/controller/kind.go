@@ -7,6 +7,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 )
 
@@ -40,6 +41,8 @@ type kind[Spec, Status any] struct {
 	open func(any) (object[Spec, Status], bool)
 	// get reads an object from the API server.
 	get func(context.Context, key) (runtime.Object, error)
+	// patch merges a patch into an object, but for its status.
+	patch func(ctx context.Context, key key, patch []byte) error
 	// update writes the status.
 	update func(context.Context, runtime.Object) error
 	// conditions are those of a status.
@@ -131,21 +134,30 @@ func (k *kind[Spec, Status]) watch(changed func(key key, before, after *object[S
 	return nil
 }
 
-// statusClient is what a generated client has for a type.
-type statusClient[T runtime.Object] interface {
+// objectClient is what a generated client has for a type.
+type objectClient[T runtime.Object] interface {
 	Get(ctx context.Context, name string, options metav1.GetOptions) (T, error)
 	UpdateStatus(ctx context.Context, object T, options metav1.UpdateOptions) (T, error)
+	Patch(ctx context.Context, name string, kind types.PatchType, data []byte, options metav1.PatchOptions, subresources ...string) (T, error)
 }
 
-// useClients sets get and update.
+// useClients sets get, patch and update.
 func useClients[N, C runtime.Object, Spec, Status any](
-	k *kind[Spec, Status], namespaced func(namespace string) statusClient[N], cluster statusClient[C],
+	k *kind[Spec, Status], namespaced func(namespace string) objectClient[N], cluster objectClient[C],
 ) {
 	k.get = func(ctx context.Context, key key) (runtime.Object, error) {
 		if key.Namespace == "" {
 			return cluster.Get(ctx, key.Name, metav1.GetOptions{})
 		}
 		return namespaced(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
+	}
+	k.patch = func(ctx context.Context, key key, patch []byte) (err error) {
+		if key.Namespace == "" {
+			_, err = cluster.Patch(ctx, key.Name, types.MergePatchType, patch, metav1.PatchOptions{})
+		} else {
+			_, err = namespaced(key.Namespace).Patch(ctx, key.Name, types.MergePatchType, patch, metav1.PatchOptions{})
+		}
+		return err
 	}
 	k.update = func(ctx context.Context, o runtime.Object) (err error) {
 		switch o := o.(type) {

@@ -36,9 +36,9 @@ func newProfileKind(client clientset.Interface, factory informers.SharedInformer
 		},
 		conditions: func(s *kollectv1alpha1.ProfileStatus) *[]metav1.Condition { return &s.Conditions },
 	}
-	useClients(k, func(namespace string) statusClient[*kollectv1alpha1.KollectProfile] {
+	useClients(k, func(namespace string) objectClient[*kollectv1alpha1.KollectProfile] {
 		return api.KollectProfiles(namespace)
-	}, statusClient[*kollectv1alpha1.KollectClusterProfile](api.KollectClusterProfiles()))
+	}, objectClient[*kollectv1alpha1.KollectClusterProfile](api.KollectClusterProfiles()))
 	return k
 }
 
@@ -58,9 +58,9 @@ func newTargetKind(client clientset.Interface, factory informers.SharedInformerF
 		},
 		conditions: func(s *kollectv1alpha1.TargetStatus) *[]metav1.Condition { return &s.Conditions },
 	}
-	useClients(k, func(namespace string) statusClient[*kollectv1alpha1.KollectTarget] {
+	useClients(k, func(namespace string) objectClient[*kollectv1alpha1.KollectTarget] {
 		return api.KollectTargets(namespace)
-	}, statusClient[*kollectv1alpha1.KollectClusterTarget](api.KollectClusterTargets()))
+	}, objectClient[*kollectv1alpha1.KollectClusterTarget](api.KollectClusterTargets()))
 	return k
 }
 
@@ -82,9 +82,9 @@ func newInventoryKind(client clientset.Interface, factory informers.SharedInform
 		// Generations are reserved apart from the rest of the status.
 		keep: func(to, from *kollectv1alpha1.InventoryStatus) { to.ReservedGeneration = from.ReservedGeneration },
 	}
-	useClients(k, func(namespace string) statusClient[*kollectv1alpha1.KollectInventory] {
+	useClients(k, func(namespace string) objectClient[*kollectv1alpha1.KollectInventory] {
 		return api.KollectInventories(namespace)
-	}, statusClient[*kollectv1alpha1.KollectClusterInventory](api.KollectClusterInventories()))
+	}, objectClient[*kollectv1alpha1.KollectClusterInventory](api.KollectClusterInventories()))
 	return k
 }
 
@@ -104,8 +104,8 @@ func newSinkKind(client clientset.Interface, factory informers.SharedInformerFac
 		},
 		conditions: func(s *kollectv1alpha1.SinkDestinationStatus) *[]metav1.Condition { return &s.Conditions },
 	}
-	useClients(k, func(namespace string) statusClient[*kollectv1alpha1.KollectSink] {
+	useClients(k, func(namespace string) objectClient[*kollectv1alpha1.KollectSink] {
 		return api.KollectSinks(namespace)
-	}, statusClient[*kollectv1alpha1.KollectClusterSink](api.KollectClusterSinks()))
+	}, objectClient[*kollectv1alpha1.KollectClusterSink](api.KollectClusterSinks()))
 	return k
 }

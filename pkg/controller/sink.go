@@ -29,6 +29,9 @@ type SinkConfig struct {
 
 // Sink is an open sink.
 type Sink struct {
+	// Store is what was opened: a sink.SnapshotStore, sink.RelationalStore or
+	// sink.EventEmitter.
+	Store sink.Store
 	// Destination returns an inventory's place in the sink.
 	Destination func() export.Destination
 	// Close frees the sink. Its destinations are not in use then.
@@ -47,6 +50,7 @@ func SnapshotStore(open func(context.Context, SinkConfig) (sink.SnapshotStore, e
 			return Sink{}, err
 		}
 		return Sink{
+			Store:       store,
 			Destination: func() export.Destination { return export.FromSnapshotStore(store) },
 			Close:       store.Close,
 		}, nil
@@ -61,6 +65,7 @@ func RelationalStore(open func(context.Context, SinkConfig) (sink.RelationalStor
 			return Sink{}, err
 		}
 		return Sink{
+			Store:       store,
 			Destination: func() export.Destination { return export.FromRelationalStore(store) },
 			Close:       store.Close,
 		}, nil
@@ -75,6 +80,7 @@ func EventEmitter(open func(context.Context, SinkConfig) (sink.EventEmitter, err
 			return Sink{}, err
 		}
 		return Sink{
+			Store:       emitter,
 			Destination: func() export.Destination { return export.FromEventEmitter(emitter) },
 			Close:       emitter.Close,
 		}, nil

@@ -25,8 +25,9 @@ type term struct {
 	pairQueue   workqueue.TypedRateLimitingInterface[key]
 	closes      sync.WaitGroup
 
-	mu    sync.Mutex // guards pairs
-	pairs map[key]map[string]string
+	mu       sync.Mutex // guards what follows
+	pairs    map[key]map[string]string
+	problems map[key]*problem // with finalizers
 }
 
 // lead exports and writes statuses until ctx ends, and returns when all of that
@@ -41,11 +42,12 @@ func (c *Controller) lead(ctx context.Context, leading func(context.Context) (bo
 		sinkQueue:  newQueue("sinks"),
 		pairQueue:  newQueue("pairs"),
 		pairs:      map[key]map[string]string{},
+		problems:   map[key]*problem{},
 	}
 	t.generations = export.NewGenerations(&reserver{kind: c.inventoryKind, leading: leading})
 	t.exporter = export.New(export.Options{
 		Store: c.store, Generations: t.generations, Leading: leading,
-		Changed: func(ref inventory.Ref) { c.inventoryStatusQueue.AddAfter(key(ref), stateDelay) },
+		Changed: func(ref inventory.Ref) { t.stateChanged(key(ref)) },
 	})
 	c.leading.Store(t) // from here on, what changes is enqueued
 	for _, o := range c.sinkKind.all() {
@@ -80,11 +82,21 @@ func (t *term) closing(closeSink func() error) {
 	})
 }
 
-// reconcilePairs tells the exporter to which sinks an inventory goes.
-func (t *term) reconcilePairs(_ context.Context, k key) error {
+// stateChanged has looked at what follows from how an inventory is at a sink.
+func (t *term) stateChanged(k key) {
+	t.controller.inventoryStatusQueue.AddAfter(k, stateDelay)
+	if o, exists := t.controller.inventoryKind.lookup(k); exists && forgetting(o) {
+		t.pairQueue.Add(k)
+	}
+}
+
+// reconcilePairs tells the exporter to which sinks an inventory goes, or from which
+// it is to be removed.
+func (t *term) reconcilePairs(ctx context.Context, k key) error {
 	wanted := map[string]export.Pair{}
 	revisions := map[string]string{}
-	if o, exists := t.controller.inventoryKind.lookup(k); exists {
+	o, exists := t.controller.inventoryKind.lookup(k)
+	if exists && (!held(o) || forgetting(o)) {
 		for i := range o.spec.SinkRefs {
 			ref := &o.spec.SinkRefs[i]
 			t.want(o, ref, wanted, revisions)
@@ -110,7 +122,11 @@ func (t *term) reconcilePairs(_ context.Context, k key) error {
 		t.exporter.Set(pair)
 	}
 	t.controller.inventoryStatusQueue.AddAfter(k, stateDelay)
-	return nil
+	if !exists {
+		t.setProblem(k, nil)
+		return nil
+	}
+	return t.finalize(ctx, o)
 }
 
 // want adds the pair of a reference whose sink is open.
@@ -139,11 +155,14 @@ func (t *term) want(o inventoryObject, ref *kollectv1alpha1.SinkReference, pairs
 	case sink.spec.Type == kollectv1alpha1.SinkGit || sink.spec.Type == kollectv1alpha1.SinkObjectStore:
 		settings.MinWriteInterval = defaultWriteInterval
 	}
-	pairs[ref.Name] = export.Pair{
-		Inventory: inventory.Ref(k), Sink: ref.Name, Settings: settings,
-		Destination: open.sink.Destination(), Release: open.release,
+	pair := export.Pair{Inventory: inventory.Ref(k), Sink: ref.Name, Settings: settings, Release: open.release}
+	if forgetting(o) {
+		pair.Destination = export.Forgetting(open.sink.Store)
+	} else {
+		pair.Destination = open.sink.Destination()
 	}
-	revisions[ref.Name] = fmt.Sprint(o.meta.UID, sinkKey, open.revision, settings)
+	pairs[ref.Name] = pair
+	revisions[ref.Name] = fmt.Sprint(o.meta.UID, sinkKey, open.revision, settings, forgetting(o))
 }
 
 // enqueuePairsOf has the pairs of a sink looked at.

@@ -25,6 +25,9 @@ func (c *Controller) watch() error {
 			if respecified(before, after) {
 				c.inventoryQueue.Add(k)
 			} else {
+				if deletionChanged(before, after) {
+					c.pokePairs(k)
+				}
 				c.inventoryStatusQueue.AddAfter(k, statusDelay)
 			}
 		}),

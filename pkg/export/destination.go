@@ -12,7 +12,8 @@ import (
 // Destination is what a loop sees of a sink: one inventory there. It remembers
 // what the sink holds between calls, and reads it again after any error. It is
 // not safe for concurrent use. There is an adapter a role: FromSnapshotStore,
-// FromRelationalStore and FromEventEmitter.
+// FromRelationalStore and FromEventEmitter; and Forgetting, to remove what they
+// brought there.
 type Destination interface {
 	// Export brings the destination to the snapshot, as far as that is due and
 	// allowed. An error is worth another try unless sink.IsPermanent; it wraps
@@ -65,6 +66,8 @@ const (
 	Failed Outcome = "Failed"
 	// Fenced: somebody else exports there.
 	Fenced Outcome = "Fenced"
+	// Forgotten: all that the sink held was removed, as was asked.
+	Forgotten Outcome = "Forgotten"
 	// Pending: nothing was tried yet.
 	Pending Outcome = "Pending"
 )

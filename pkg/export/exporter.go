@@ -105,6 +105,9 @@ func (e *Exporter) Set(pair Pair) {
 	next := &running{loop: l, state: State{SinkState: inventory.SinkState{Name: pair.Sink}, Outcome: Pending}}
 	if old := pairs[pair.Sink]; old != nil {
 		next.state, next.behind = old.state, old.behind
+		if next.state.Outcome == Forgotten { // at the destination as it was
+			next.state.Outcome = Pending
+		}
 		l.after = e.stop(old.loop)
 	} else {
 		l.after = e.ending[l.key()]

@@ -104,7 +104,7 @@ func (l *loop) attempt(ctx context.Context) (next time.Time, hold bool) {
 		}
 		s.hold(result.Mark)
 		s.Outcome, s.Permanent, s.LastError, s.RetryTime = result.Outcome, false, "", time.Time{}
-		if result.Outcome != Exported && result.Outcome != Delayed {
+		if result.Outcome != Exported && result.Outcome != Delayed && result.Outcome != Forgotten {
 			s.LastError, s.RetryTime = clip(result.Message), result.Next
 		}
 	})

@@ -108,12 +108,6 @@ spec: {type: objectStore, objectStore: {url: "file:///x"}, secretRef: {name: now
 			resource: "kollectsinks", object: "no-secret",
 			condition: "Ready", status: "False", reason: "SecretNotFound", words: []string{"spec.secretRef", "a/nowhere", "create it"},
 		},
-		{
-			name:      "a deletion policy that is not built",
-			manifests: `{apiVersion: kollect.io/v1alpha1, kind: KollectInventory, metadata: {name: removes, namespace: a}, spec: {deletionPolicy: Delete}}`,
-			resource:  "kollectinventories", object: "removes",
-			condition: "Ready", status: "True", reason: "DeletionPolicyNotImplemented", words: []string{"spec.deletionPolicy"},
-		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := *c

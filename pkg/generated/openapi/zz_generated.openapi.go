@@ -4385,7 +4385,7 @@ func schema_pkg_apis_kollect_v1alpha1_InventorySpec(ref common.ReferenceCallback
 					},
 					"deletionPolicy": {
 						SchemaProps: spec.SchemaProps{
-							Description: "DeletionPolicy says what becomes of exported data when this object is deleted. Delete is not built yet: it acts as Retain, and the Ready condition says so.",
+							Description: "DeletionPolicy says what becomes of exported data when this object is deleted. Retain leaves it. Delete removes it at every sink in sinkRefs that still exists, and keeps the object until that is done; set Retain to let it go without.",
 							Type:        []string{"string"},
 							Format:      "",
 						},

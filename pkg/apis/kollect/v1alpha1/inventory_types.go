@@ -23,9 +23,15 @@ type DeletionPolicy string
 
 // The deletion policies.
 const (
+	// DeletionRetain leaves at the sinks what is there.
 	DeletionRetain DeletionPolicy = "Retain"
+	// DeletionDelete removes it before the inventory goes.
 	DeletionDelete DeletionPolicy = "Delete"
 )
+
+// FinalizerForget is on inventories whose deletionPolicy is Delete, until nothing
+// of them is left at their sinks.
+const FinalizerForget = "kollect.io/forget"
 
 // SinkReference names a sink to which an inventory is exported.
 type SinkReference struct {
@@ -78,8 +84,9 @@ type InventorySpec struct {
 	// +kubebuilder:validation:MaxItems=16
 	SinkRefs []SinkReference `json:"sinkRefs,omitempty"`
 	// DeletionPolicy says what becomes of exported data when this object is
-	// deleted. Delete is not built yet: it acts as Retain, and the Ready
-	// condition says so.
+	// deleted. Retain leaves it. Delete removes it at every sink in sinkRefs that
+	// still exists, and keeps the object until that is done; set Retain to let it
+	// go without.
 	// +optional
 	// +kubebuilder:default=Retain
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`

@@ -33,8 +33,9 @@ type InventorySpecApplyConfiguration struct {
 	// SinkRefs are the sinks to export to.
 	SinkRefs []SinkReferenceApplyConfiguration `json:"sinkRefs,omitempty"`
 	// DeletionPolicy says what becomes of exported data when this object is
-	// deleted. Delete is not built yet: it acts as Retain, and the Ready
-	// condition says so.
+	// deleted. Retain leaves it. Delete removes it at every sink in sinkRefs that
+	// still exists, and keeps the object until that is done; set Retain to let it
+	// go without.
 	DeletionPolicy *kollectv1alpha1.DeletionPolicy `json:"deletionPolicy,omitempty"`
 }
 
