@@ -32,9 +32,10 @@ func (c *Config) controller(o *Options, store *inventory.Store) (*controller.Con
 		ClusterName: o.ClusterName,
 		Openers:     opener.All(opener.Options{FileRoot: o.SinkFileRoot, Dial: egress.DialContext, Client: egress.client()}),
 		LeaderElection: controller.LeaderElection{
-			Disabled:  !o.LeaderElect,
-			Namespace: o.leaseNamespace(),
-			Identity:  host + "_" + string(uuid.NewUUID()),
+			Disabled:      !o.LeaderElect,
+			Namespace:     o.leaseNamespace(),
+			Identity:      host + "_" + string(uuid.NewUUID()),
+			LeaseDuration: o.LeaseDuration, RenewDeadline: o.RenewDeadline, RetryPeriod: o.RetryPeriod,
 		},
 	})
 }

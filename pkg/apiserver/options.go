@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 	genericoptions "k8s.io/apiserver/pkg/server/options"
+	"k8s.io/client-go/tools/leaderelection"
 	cliflag "k8s.io/component-base/cli/flag"
 	"k8s.io/component-base/logs"
 	logsapi "k8s.io/component-base/logs/api/v1"
@@ -39,6 +41,10 @@ type Options struct {
 	LeaderElect bool
 	// LeaderElectNamespace is where the Lease is; empty means the server's own.
 	LeaderElectNamespace string
+	// LeaseDuration is how long the others wait for a leader that renews the Lease
+	// no more, RenewDeadline how long it tries to renew it before it ceases to lead,
+	// and RetryPeriod the time between two tries of anybody.
+	LeaseDuration, RenewDeadline, RetryPeriod time.Duration
 }
 
 // NewOptions returns the defaults.
@@ -54,6 +60,9 @@ func NewOptions() *Options {
 		SinkAllowedCIDRs: []string{"0.0.0.0/0", "::/0"},
 		APIService:       "v1alpha1.inventory.kollect.io",
 		LeaderElect:      true,
+		LeaseDuration:    15 * time.Second,
+		RenewDeadline:    10 * time.Second,
+		RetryPeriod:      2 * time.Second,
 	}
 }
 
@@ -70,6 +79,9 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	fs.StringVar(&o.APIService, "apiservice", o.APIService, "The `name` of the APIService whose caBundle follows that certificate.")
 	fs.BoolVar(&o.LeaderElect, "leader-elect", o.LeaderElect, "Elect, by a Lease, the one replica that exports. Every replica collects and serves.")
 	fs.StringVar(&o.LeaderElectNamespace, "leader-elect-namespace", o.LeaderElectNamespace, "The `namespace` of that Lease. Empty: the server's own.")
+	fs.DurationVar(&o.LeaseDuration, "leader-elect-lease-duration", o.LeaseDuration, "The `duration`, in whole seconds, after which another replica takes over from a leader that renews the Lease no more.")
+	fs.DurationVar(&o.RenewDeadline, "leader-elect-renew-deadline", o.RenewDeadline, "The `duration` for which a leader tries to renew the Lease before it ceases to export. It must be less than --leader-elect-lease-duration.")
+	fs.DurationVar(&o.RetryPeriod, "leader-elect-retry-period", o.RetryPeriod, "The `duration` between two tries to get or renew the Lease. It 1.2 times it must be less than --leader-elect-renew-deadline.")
 
 	o.Recommended.SecureServing.AddFlags(sets.FlagSet("secure serving"))
 	o.Recommended.Authentication.AddFlags(sets.FlagSet("authentication"))
@@ -125,8 +137,24 @@ func (o *Options) Validate() error {
 			errs = append(errs, fmt.Errorf("--leader-elect-namespace %q: %s", o.LeaderElectNamespace, msg))
 		}
 	}
+	if err := o.validateElection(); err != nil {
+		errs = append(errs, err)
+	}
 	if err := logsapi.Validate(o.Logs, nil, nil).ToAggregate(); err != nil {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+// validateElection says which of the times of the election do not go together.
+func (o *Options) validateElection() error {
+	switch {
+	case o.LeaseDuration < time.Second || o.LeaseDuration%time.Second != 0:
+		return fmt.Errorf("--leader-elect-lease-duration %s: must be whole seconds, as the Lease has them", o.LeaseDuration)
+	case o.RenewDeadline >= o.LeaseDuration:
+		return fmt.Errorf("--leader-elect-renew-deadline %s: must be less than --leader-elect-lease-duration, %s: two replicas would export", o.RenewDeadline, o.LeaseDuration)
+	case o.RetryPeriod <= 0 || float64(o.RetryPeriod)*leaderelection.JitterFactor >= float64(o.RenewDeadline):
+		return fmt.Errorf("--leader-elect-retry-period %s: must be above 0, and %g times it less than --leader-elect-renew-deadline, %s", o.RetryPeriod, leaderelection.JitterFactor, o.RenewDeadline)
+	}
+	return nil
 }
