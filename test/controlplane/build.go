@@ -21,18 +21,28 @@ type build struct {
 }
 
 // KollectBinary builds cmd/kollect-apiserver of this checkout and returns its
-// path. With race it has the race detector; the two are different files, so
-// either may be in use while the other is built.
+// path; as to race see BuildProgram.
 func KollectBinary(ctx context.Context, log io.Writer, race bool) (string, error) {
+	return BuildProgram(ctx, log, Source{Name: "kollect-apiserver", Module: ".", Package: "./cmd/kollect-apiserver"}, race)
+}
+
+// Source is what a program is built from: a package, as a module in a folder of
+// the checkout knows it.
+type Source struct{ Name, Module, Package string }
+
+// BuildProgram builds a program and returns its path. With race it has the race
+// detector; the two are different files, so either may be in use while the other
+// is built.
+func BuildProgram(ctx context.Context, log io.Writer, source Source, race bool) (string, error) {
 	root, err := Root()
 	if err != nil {
 		return "", err
 	}
 	b := build{
-		name:   "kollect-apiserver",
-		dir:    root,
-		pkg:    "./cmd/kollect-apiserver",
-		out:    filepath.Join(root, "_bin", "kollect-apiserver"),
+		name:   source.Name,
+		dir:    filepath.Join(root, filepath.FromSlash(source.Module)),
+		pkg:    source.Package,
+		out:    filepath.Join(root, "_bin", source.Name),
 		detail: "the first time takes a minute or two",
 	}
 	if race {

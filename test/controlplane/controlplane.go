@@ -84,7 +84,7 @@ func prepare(ctx context.Context, o Options) (_ *ControlPlane, err error) {
 			return nil, err
 		}
 	}
-	cp := &ControlPlane{pickPort: freePort}
+	cp := &ControlPlane{pickPort: FreePort}
 	switch {
 	case o.Dir != "":
 		if o.Dir, err = filepath.Abs(o.Dir); err != nil {
@@ -128,6 +128,9 @@ func (cp *ControlPlane) Stop() error {
 		errs = append(errs, cp.end(p.Name, kollectGrace))
 	}
 	if dir := cp.state.socketDir(cp.opts.Dir); dir != "" {
+		errs = append(errs, os.RemoveAll(dir))
+	}
+	for _, dir := range cp.state.TempDirs {
 		errs = append(errs, os.RemoveAll(dir))
 	}
 	if cp.removal != "" {

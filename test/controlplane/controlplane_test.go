@@ -2,8 +2,10 @@ package controlplane
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -110,7 +112,7 @@ func TestStartTakesAnotherPortWhenOneIsTaken(t *testing.T) {
 	})
 	var picked []int
 	cp.pickPort = func() (int, error) {
-		port, err := freePort()
+		port, err := FreePort()
 		if len(picked) == 0 {
 			port = taken.Addr().(*net.TCPAddr).Port
 		}
@@ -154,6 +156,7 @@ func TestDetachedControlPlaneIsStoppedByWhoOpensIt(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	folder := startProgram(t, cp)
 	opened, err := Open(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -169,6 +172,36 @@ func TestDetachedControlPlaneIsStoppedByWhoOpensIt(t *testing.T) {
 			t.Errorf("%s runs after who opened it stopped it", p.Name)
 		}
 	}
+	if log := Tail(cp.LogPath("program"), 10); !strings.Contains(log, "asked") {
+		t.Errorf("the program was not asked to end by its own signal: %s", log)
+	}
+	if _, err := os.Stat(folder); !os.IsNotExist(err) {
+		t.Errorf("the program's folder is there after the stop (%v)", err)
+	}
+}
+
+// startProgram starts a program that SIGINT ends, and returns a folder for it.
+func startProgram(t *testing.T, cp *ControlPlane) string {
+	t.Helper()
+	folder, err := cp.TempDir("program")
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = cp.StartProgram(t.Context(), Program{
+		Name:    "program",
+		Command: exec.Command("sh", "-c", "trap '' TERM; trap 'echo asked; exit' INT; echo ready; while :; do sleep 0.1; done"),
+		Ready: func(context.Context) error {
+			if log := Tail(cp.LogPath("program"), 1); log != "ready" {
+				return fmt.Errorf("it says %q", log)
+			}
+			return nil
+		},
+		Quit: syscall.SIGINT,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return folder
 }
 
 func TestCRDsOfTheCheckoutAreEstablished(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
@@ -91,7 +92,7 @@ func (k *Kollect) Start(ctx context.Context) error {
 		return nil
 	}
 	return k.cp.onFreePort(ctx, &k.port, func() error {
-		return k.cp.run(ctx, k.opts.Name, k.command(), k.ready)
+		return k.cp.run(ctx, Program{Name: k.opts.Name, Command: k.command(), Ready: k.ready})
 	})
 }
 
@@ -100,6 +101,20 @@ func (k *Kollect) Stop() error { return k.end(kollectGrace) }
 
 // Kill ends it as a crash does.
 func (k *Kollect) Kill() error { return k.end(0) }
+
+// Signal sends a signal, such as SIGSTOP, to it. It is an error if it does not run.
+func (k *Kollect) Signal(signal syscall.Signal) error {
+	k.cp.mu.Lock()
+	defer k.cp.mu.Unlock()
+	p := k.cp.find(k.opts.Name)
+	if p == nil || !p.running() {
+		return fmt.Errorf("signal %s: it does not run", k.opts.Name)
+	}
+	if err := syscall.Kill(p.PID, signal); err != nil {
+		return fmt.Errorf("signal %s: %w", k.opts.Name, err)
+	}
+	return nil
+}
 
 func (k *Kollect) end(grace time.Duration) error {
 	k.cp.mu.Lock()

@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// freePort returns a loopback port that nobody listens on. It is taken from
+// FreePort returns a loopback port that nobody listens on. It is taken from
 // below the range that the kernel hands to outgoing connections, so that a
 // server which is restarted on its port does not find a connection on it.
-func freePort() (int, error) {
+func FreePort() (int, error) {
 	const low = 15000
 	high := 32768
 	if b, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range"); err == nil {

@@ -1,6 +1,7 @@
 package controlplane
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,13 +21,15 @@ type process struct {
 	PID   int    `json:"pid"`
 	Start string `json:"start"` // startTime of PID, which tells it from a later process of that number
 	Log   string `json:"log"`
+	// Quit asks it to end; 0 is SIGTERM.
+	Quit syscall.Signal `json:"quit,omitempty"`
 
 	exited chan struct{} // closed once a child was waited for; nil for what another process started
 }
 
 // startProcess runs cmd with its output appended to the file log. A detached
 // process outlives this one and is in a session of its own; any other dies with
-// this one, where the system can see to it.
+// this one, where the system can see to it. Whom cmd runs as is left as it is.
 func startProcess(name string, cmd *exec.Cmd, log string, detach bool) (*process, error) {
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
@@ -34,8 +37,10 @@ func startProcess(name string, cmd *exec.Cmd, log string, detach bool) (*process
 	}
 	defer out.Close()
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: detach}
-	if !detach {
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	if cmd.SysProcAttr.Setsid = detach; !detach {
 		dieWithParent(cmd.SysProcAttr)
 	}
 	p := &process{Name: name, Log: log, exited: make(chan struct{})}
@@ -101,7 +106,7 @@ func (p *process) stop(grace time.Duration) error {
 		}
 		return nil
 	}
-	signals := []os.Signal{syscall.SIGTERM, syscall.SIGKILL}
+	signals := []syscall.Signal{cmp.Or(p.Quit, syscall.SIGTERM), syscall.SIGKILL}
 	if grace <= 0 {
 		signals = signals[1:]
 	}

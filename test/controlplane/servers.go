@@ -2,7 +2,6 @@ package controlplane
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -44,7 +43,7 @@ func (cp *ControlPlane) startEtcd(ctx context.Context) error {
 			return (&net.Dialer{}).DialContext(ctx, "unix", cp.state.Socket)
 		},
 	}}
-	return cp.run(ctx, etcdName, cmd, func(ctx context.Context) error {
+	return cp.run(ctx, Program{Name: etcdName, Command: cmd, Ready: func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://etcd/health", nil)
@@ -60,7 +59,7 @@ func (cp *ControlPlane) startEtcd(ctx context.Context) error {
 			return fmt.Errorf("etcd answers %s", resp.Status)
 		}
 		return nil
-	})
+	}})
 }
 
 // startAPIServer starts kube-apiserver on the port it had, or on a free one.
@@ -69,7 +68,7 @@ func (cp *ControlPlane) startAPIServer(ctx context.Context) error {
 		if err := cp.setAdmin(); err != nil {
 			return err
 		}
-		return cp.run(ctx, apiServerName, cp.apiServerCommand(), cp.apiServerReady)
+		return cp.run(ctx, Program{Name: apiServerName, Command: cp.apiServerCommand(), Ready: cp.apiServerReady})
 	}); err != nil {
 		return err
 	}
@@ -100,27 +99,6 @@ func (cp *ControlPlane) onFreePort(ctx context.Context, port *int, start func() 
 		}
 	}
 	return err
-}
-
-// run starts a process, puts it on record and waits until it is ready. One that
-// does not become ready is ended. What was logged before is left out of the
-// error, as each start has a log of its own.
-func (cp *ControlPlane) run(ctx context.Context, name string, cmd *exec.Cmd, ready func(context.Context) error) error {
-	log := cp.LogPath(name)
-	if err := keepOldLog(log); err != nil {
-		return fmt.Errorf("start %s: %w", name, err)
-	}
-	p, err := startProcess(name, cmd, log, cp.opts.Detach)
-	if err != nil {
-		return err
-	}
-	if err := cp.record(p); err != nil {
-		return err
-	}
-	if err := p.waitReady(ctx, ready); err != nil {
-		return errors.Join(err, cp.end(name, 0))
-	}
-	return nil
 }
 
 func (cp *ControlPlane) apiServerCommand() *exec.Cmd {

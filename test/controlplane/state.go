@@ -19,6 +19,7 @@ type state struct {
 	APIServerArgs []string   `json:"apiServerArgs,omitempty"`
 	Port          int        `json:"port,omitempty"` // kube-apiserver's
 	Processes     []*process `json:"processes"`      // in the order of their start
+	TempDirs      []string   `json:"tempDirs,omitempty"`
 }
 
 const stateFile = "control-plane.json"
@@ -31,7 +32,7 @@ func Open(dir string) (*ControlPlane, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open control plane: %w", err)
 	}
-	cp := &ControlPlane{pickPort: freePort}
+	cp := &ControlPlane{pickPort: FreePort}
 	b, err := os.ReadFile(filepath.Join(dir, stateFile))
 	if err != nil {
 		return nil, fmt.Errorf("open control plane: %w", err)
