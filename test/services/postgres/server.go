@@ -29,6 +29,9 @@ const (
 	Certified = "certified"
 )
 
+// Quit has a server end in order, and all connections with it.
+const Quit = syscall.SIGINT
+
 // Server is a running server.
 type Server struct {
 	folder string // its own: data, certificates, log
@@ -39,32 +42,37 @@ type Server struct {
 }
 
 // Start makes a server and waits until it answers.
-func Start(ctx context.Context) (_ *Server, err error) {
-	bin, err := findPrograms()
-	if err != nil {
-		return nil, err
-	}
+func Start(ctx context.Context) (*Server, error) {
 	folder, err := os.MkdirTemp("", "kollect-postgres-")
 	if err != nil {
 		return nil, err
 	}
+	s, err := Make(ctx, folder)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(folder))
+	}
+	if err := s.Up(ctx); err != nil {
+		return nil, errors.Join(err, s.Stop())
+	}
+	return s, nil
+}
+
+// Make makes a server in an empty folder, which is given away to who it runs as,
+// and does not start it.
+func Make(ctx context.Context, folder string) (*Server, error) {
+	bin, err := Programs()
+	if err != nil {
+		return nil, err
+	}
 	s := &Server{folder: folder, bin: bin}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.Stop())
-		}
-	}()
 	if s.port, err = freePort(); err != nil {
 		return nil, err
 	}
-	if err := s.init(ctx); err != nil {
-		return nil, err
-	}
-	return s, s.Up(ctx)
+	return s, s.init(ctx)
 }
 
-// findPrograms returns the folder of the newest server's programs.
-func findPrograms() (string, error) {
+// Programs returns the folder of the newest server's programs, such as psql.
+func Programs() (string, error) {
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
 	if err != nil {
 		return "", err
@@ -109,11 +117,8 @@ func (s *Server) init(ctx context.Context) (err error) {
 
 func (s *Server) path(name string) string { return filepath.Join(s.folder, name) }
 
-// Up starts the server, if it is down, and waits until it answers.
-func (s *Server) Up(ctx context.Context) error {
-	if s.server != nil {
-		return nil
-	}
+// Command returns the program with its arguments.
+func (s *Server) Command() *exec.Cmd {
 	args := []string{"-D", s.path("data")}
 	for name, value := range map[string]string{
 		"port": strconv.Itoa(s.port), "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "hba_file": s.path("pg_hba.conf"),
@@ -122,15 +127,28 @@ func (s *Server) Up(ctx context.Context) error {
 	} {
 		args = append(args, "-c", name+"="+value)
 	}
+	cmd := exec.Command(filepath.Join(s.bin, "postgres"), args...)
+	cmd.Dir, cmd.SysProcAttr = s.folder, unprivileged()
+	return cmd
+}
+
+// Ready says why the server does not answer.
+func (s *Server) Ready(ctx context.Context) error { return ping(ctx, s.DSN("postgres")) }
+
+// Up starts the server, if it is down, and waits until it answers.
+func (s *Server) Up(ctx context.Context) error {
+	if s.server != nil {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	for {
-		server, err := start(exec.Command(filepath.Join(s.bin, "postgres"), args...), s.path("log"))
+		server, err := start(s.Command(), s.path("log"))
 		if err != nil {
 			return err
 		}
 		s.server = server
-		err = server.await(ctx, func(ctx context.Context) error { return ping(ctx, s.DSN("postgres")) })
+		err = server.await(ctx, s.Ready)
 		if !errors.Is(err, errEnded) || ctx.Err() != nil {
 			return err
 		}
@@ -151,7 +169,7 @@ func ping(ctx context.Context, dsn string) error {
 func (s *Server) Kill() { s.end(syscall.SIGKILL) }
 
 // Down has the server end in order, and all connections with it.
-func (s *Server) Down() { s.end(syscall.SIGINT) }
+func (s *Server) Down() { s.end(Quit) }
 
 func (s *Server) end(signal syscall.Signal) {
 	if s.server != nil {
