@@ -1,6 +1,6 @@
 # Everything is a script or a Go program; this is the list of them.
 .DEFAULT_GOAL := help
-.PHONY: help demo up down build test verify generate bench
+.PHONY: help demo up down build test soak verify generate bench
 
 help: ## this list
 	@echo 'Kollect: live snapshots of Kubernetes resources, as an API and as files.'
@@ -28,6 +28,11 @@ build: require-go ## build the commands into _bin
 
 test: ## run every test, race detector on, a real control plane included
 	@hack/test.sh
+
+soak: _bin/dev ## let servers crash 200 times and compare all destinations each time; ROUNDS=200 SEED=0
+	@bash -c '. hack/lib.sh; need_cc; need_postgres'
+	@_bin/dev binaries
+	go test -race -vet=off -ldflags=-w -count=1 -v -timeout=24h -run=TestDestinationsEqualTheRowsAfterCrashes ./test/crash -rounds=$(or $(ROUNDS),200) -seed=$(or $(SEED),0)
 
 verify: ## gofmt, vet, staticcheck, logcheck, govulncheck, generated code, tidy modules
 	@hack/verify.sh
