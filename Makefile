@@ -8,17 +8,18 @@ help: ## this list
 	@echo 'To see it work:   make demo, later make down'
 	@echo 'To work on it:    make up, then KUBECONFIG=_run/kubeconfig; after a change make down up'
 	@echo 'Before a commit:  make verify test'
+	@echo 'SINKS=... also starts these servers, each with a sink, for the demo to fill.'
 	@echo
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo 'It needs Go and git; make test also g++. Needed programs of Kubernetes are'
 	@echo 'built once into _bin (some minutes), unless they are on PATH or in KUBEBUILDER_ASSETS.'
 
-demo: _bin/dev ## start a control plane, fill it with samples and show what Kollect makes of them
-	@_bin/dev demo
+demo: _bin/dev ## start a control plane, fill it with samples and show what Kollect makes of them; SINKS=postgres,nats
+	@_bin/dev demo $(SINKS)
 
-up: _bin/dev ## start etcd, kube-apiserver and kollect-apiserver in the background, in _run
-	@_bin/dev up
+up: _bin/dev ## start etcd, kube-apiserver and kollect-apiserver in the background, in _run; SINKS=postgres,nats
+	@_bin/dev up $(SINKS)
 
 down: _bin/dev ## end what up or demo started, and remove _run
 	@_bin/dev down

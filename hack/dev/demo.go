@@ -25,6 +25,7 @@ type demonstration struct {
 	kubeconfig string
 	exports    string                      // the folder of the file:// sinks
 	aggregate  func(context.Context) error // does a controller manager's work on ClusterRoles
+	sinks      func(context.Context) error // shows what is in the servers that sinks write to
 }
 
 // run applies the samples, waits for the snapshots and shows what can be asked.
@@ -59,6 +60,9 @@ func (d *demonstration) run(ctx context.Context) error {
 		return err
 	}
 	if err := d.files(ctx); err != nil {
+		return err
+	}
+	if err := d.sinks(ctx); err != nil {
 		return err
 	}
 	d.next()

@@ -1,6 +1,7 @@
 // Command dev runs the development control plane of this checkout: etcd,
-// kube-apiserver and kollect-apiserver, in the background, with everything of
-// it in _run. `make up`, `make demo` and `make down` call it.
+// kube-apiserver and kollect-apiserver, and servers that sinks write to if they
+// are asked for, in the background, with everything of it in _run. `make up`,
+// `make demo` and `make down` call it.
 //
 // It never touches a process, a cluster or a kubeconfig that it did not make.
 // Its invariant: after up, either all of the control plane runs and works, or
@@ -20,7 +21,7 @@ import (
 	"kollect.io/kollect/test/controlplane"
 )
 
-const usage = "usage: dev up | demo | down | binaries | kubectls"
+const usage = "usage: dev up [SINK,...] | demo [SINK,...] | events | down | binaries | kubectls"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -33,7 +34,7 @@ func main() {
 }
 
 func run(ctx context.Context, out io.Writer, args []string) error {
-	if len(args) != 1 {
+	if len(args) == 0 {
 		return errors.New(usage)
 	}
 	root, err := controlplane.Root()
@@ -44,10 +45,18 @@ func run(ctx context.Context, out io.Writer, args []string) error {
 	command := map[string]func(context.Context) error{
 		"up":       d.up,
 		"demo":     d.demo,
+		"events":   d.events,
 		"down":     d.down,
 		"binaries": d.binaries,
 		"kubectls": d.kubectls,
 	}[args[0]]
+	if len(args) > 1 && (args[0] == "up" || args[0] == "demo") {
+		if err := d.want(args[1:]); err != nil {
+			return err
+		}
+	} else if len(args) > 1 {
+		command = nil
+	}
 	if command == nil {
 		return errors.New(usage)
 	}
@@ -67,6 +76,7 @@ func run(ctx context.Context, out io.Writer, args []string) error {
 type dev struct {
 	root, dir string
 	out       io.Writer
+	wanted    []service // whose sinks up and demo are to add
 }
 
 func (d *dev) say(format string, args ...any) { fmt.Fprintf(d.out, format+"\n", args...) }
@@ -95,6 +105,7 @@ func (d *dev) demo(ctx context.Context) error {
 		kubeconfig: cp.KubeconfigPath(),
 		exports:    cp.SinkFileRoot(),
 		aggregate:  cp.AggregateClusterRoles,
+		sinks:      func(ctx context.Context) error { return d.showSinks(ctx, cp) },
 	}
 	return show.run(ctx)
 }

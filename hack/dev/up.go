@@ -21,12 +21,21 @@ func (d *dev) up(ctx context.Context) error {
 		return err
 	}
 	d.explain(cp)
-	return nil
+	return d.explainSinks(ctx, cp)
 }
 
-// ensure returns the control plane that is there and works, or a new one. On an
-// error nothing of it runs on, and only its logs stay.
+// ensure returns the control plane that is there and works, or a new one, with the
+// servers that are wanted. If there is an error with the control plane nothing of
+// it runs on, and only its logs stay.
 func (d *dev) ensure(ctx context.Context) (*controlplane.ControlPlane, error) {
+	cp, err := d.ensureControlPlane(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return cp, d.addSinks(ctx, cp)
+}
+
+func (d *dev) ensureControlPlane(ctx context.Context) (*controlplane.ControlPlane, error) {
 	start := time.Now()
 	cp, err := controlplane.Open(d.dir)
 	switch {
@@ -77,7 +86,9 @@ func (d *dev) start(ctx context.Context) (*controlplane.ControlPlane, error) {
 		return cp, err
 	}
 	d.say("Starting kollect-apiserver.")
-	k, err := cp.StartKollect(ctx, controlplane.KollectOptions{Binary: kollect})
+	k, err := cp.StartKollect(ctx, controlplane.KollectOptions{
+		Binary: kollect, Args: []string{"--sink-allowed-cidrs=0.0.0.0/0,::/0,127.0.0.1/32"},
+	})
 	if err != nil {
 		return cp, err
 	}
