@@ -88,9 +88,11 @@ func EventEmitter(open func(context.Context, SinkConfig) (sink.EventEmitter, err
 }
 
 const (
-	// reopenInterval is how often a sink is opened again that can't be.
-	reopenInterval = time.Minute
-	openTimeout    = 30 * time.Second
+	// minReopenInterval is when a sink is opened again that can't be, twice as long
+	// each time until it is reopenInterval: it may be away for a restart.
+	minReopenInterval = time.Second
+	reopenInterval    = time.Minute
+	openTimeout       = 30 * time.Second
 	// defaultWriteInterval is that of the sinks that write a whole snapshot.
 	defaultWriteInterval = 30 * time.Second
 )
@@ -130,8 +132,9 @@ func (s *openSink) closeIfUnused() {
 // sinkState is what is known of a sink: it is open, or there is a problem; or
 // both, when it is open as it was and can't be opened as it is.
 type sinkState struct {
-	open    *openSink
-	problem *problem
+	open     *openSink
+	problem  *problem
+	failures int // to open it, in a row, that may pass
 }
 
 // sinks holds the sinks of a term. It is safe for concurrent use.
@@ -261,20 +264,29 @@ func (t *term) reopen(ctx context.Context, o sinkObject, before sinkState) (sink
 	defer cancel()
 	opened, err := opener(ctx, config)
 	if err != nil {
-		if again == 0 && !sink.IsPermanent(err) {
-			again = reopenInterval
+		failures := 0
+		if !sink.IsPermanent(err) {
+			failures = before.failures + 1
+			if delay := reopenDelay(failures); again == 0 || delay < again {
+				again = delay
+			}
 		}
 		message := export.Message(err)
 		if !strings.HasPrefix(message, "spec.") {
 			message = fmt.Sprintf("spec.%s: %s", o.spec.Type, message)
 		}
-		next := sinkState{problem: &problem{reason: reasonOpenFailed, message: message}}
+		next := sinkState{problem: &problem{reason: reasonOpenFailed, message: message}, failures: failures}
 		if before.open != nil && !sink.IsPermanent(err) && strings.HasPrefix(before.open.revision, string(o.meta.UID)+"/") {
 			next.open = before.open // it may pass: what was opened stays in use
 		}
 		return next, again
 	}
 	return sinkState{open: &openSink{sink: opened, revision: revision, closing: t.closing}}, again
+}
+
+// reopenDelay returns how long to wait after so many failures in a row.
+func reopenDelay(failures int) time.Duration {
+	return min(minReopenInterval<<min(failures-1, 10), reopenInterval)
 }
 
 // readSecret reads the Secret that a sink names. A namespaced sink has those of
