@@ -30,8 +30,9 @@ type destination interface {
 // crasher is a destination whose server can crash.
 type crasher interface {
 	destination
-	// crash kills the server, and starts it again with what it had.
-	crash(ctx context.Context) error
+	kill() error
+	// up starts it again, with what it had.
+	up(ctx context.Context) error
 }
 
 // brokenError says what a destination must never show.

@@ -43,18 +43,16 @@ type victim struct {
 
 // victims returns all that can crash.
 func (s *scene) victims() []victim {
-	restart := func(r *replica) {
-		s.must(r.Kill())
-		s.must(r.Start(s.Context()))
-	}
 	all := []victim{
 		{"leader killed", func(s *scene) {
 			leader, _ := s.leader()
-			restart(leader)
+			s.must(leader.Kill())
+			s.must(leader.Start(s.Context()))
 		}},
 		{"other replica killed", func(s *scene) {
 			_, other := s.leader()
-			restart(other)
+			s.must(other.Kill())
+			s.must(other.Start(s.Context()))
 		}},
 		{"leader paused", func(s *scene) {
 			leader, other := s.leader()
@@ -64,10 +62,31 @@ func (s *scene) victims() []victim {
 	}
 	for _, d := range s.destinations {
 		if d, crashes := d.(crasher); crashes {
-			all = append(all, victim{d.name() + " killed", func(s *scene) { s.must(d.crash(s.Context())) }})
+			all = append(all, victim{d.name() + " killed", func(s *scene) {
+				s.must(d.kill())
+				s.must(d.up(s.Context()))
+			}}, victim{"leader and " + d.name() + " killed", func(s *scene) {
+				leader, other := s.leader()
+				s.must(leader.Kill())
+				s.must(d.kill())
+				s.await(other) // without its destination
+				s.must(d.up(s.Context()))
+				s.must(leader.Start(s.Context()))
+			}})
 		}
 	}
 	return all
+}
+
+// await waits until a replica leads.
+func (s *scene) await(r *replica) {
+	s.Helper()
+	s.until(func() error {
+		if !r.leads() {
+			return fmt.Errorf("%s does not lead", r.name)
+		}
+		return nil
+	})
 }
 
 // pauseUntil pauses a replica until another leads.
@@ -75,12 +94,7 @@ func (s *scene) pauseUntil(leader, other *replica) {
 	s.Helper()
 	s.must(leader.Signal(syscall.SIGSTOP))
 	s.paused = leader
-	s.until(func() error {
-		if !other.leads() {
-			return fmt.Errorf("%s does not lead", other.name)
-		}
-		return nil
-	})
+	s.await(other)
 }
 
 // resume has a paused replica go on, and waits until it knows that it does not lead.

@@ -75,12 +75,9 @@ spec: {type: nats, nats: {url: %q, stream: %s}}
 `, s.server.URL(), streamName)
 }
 
-func (s *stream) crash(ctx context.Context) error {
-	if err := s.cp.KillProgram("nats-server"); err != nil {
-		return err
-	}
-	return s.cp.StartProgram(ctx, s.server.Program())
-}
+func (s *stream) kill() error { return s.cp.KillProgram("nats-server") }
+
+func (s *stream) up(ctx context.Context) error { return s.cp.StartProgram(ctx, s.server.Program()) }
 
 // filter is that of an inventory's messages.
 func (*stream) filter(namespace, inventory string) string {

@@ -35,10 +35,12 @@ spec: {type: postgres, postgres: {schema: inventory, table: rows}, secretRef: {n
 `, t.server.DSN("postgres"))
 }
 
-func (t *table) crash(ctx context.Context) error {
+func (t *table) kill() error {
 	t.server.Kill()
-	return t.server.Up(ctx)
+	return nil
 }
+
+func (t *table) up(ctx context.Context) error { return t.server.Up(ctx) }
 
 const queryRows = `select json_build_object(
   'generation', generation, 'hash', content_hash, 'count', row_count, 'confirmed', confirmed_at,
