@@ -30,9 +30,10 @@ func (c *Controller) event(o runtime.Object, t transition) {
 }
 
 // eventType returns the type of a transition's event, and whether it is worth
-// one: what is bad is, what is good again is, and that an object is ready is.
+// one: what is bad is, what is good again is, and that an object is ready is. How
+// exports fare is told for each sink; see outcomes.
 func eventType(t transition) (string, bool) {
-	if t.after.Type == kollectv1alpha1.ConditionSynced {
+	if t.after.Type == kollectv1alpha1.ConditionSynced || t.after.Type == kollectv1alpha1.ConditionExported {
 		return "", false
 	}
 	if bad(&t.after) {

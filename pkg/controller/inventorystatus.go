@@ -23,14 +23,17 @@ const freshnessInterval = 5 * time.Minute
 // the status says.
 func (c *Controller) reconcileInventoryStatus(_ context.Context, k key) error {
 	o, exists := c.inventoryKind.lookup(k)
+	term := c.leading.Load()
 	if !exists {
+		if term != nil {
+			term.outcomes.forget(k)
+		}
 		return nil
 	}
 	ref := inventory.Ref(k)
 	snapshot := c.store.State().Snapshot(ref)
 	generation := o.meta.Generation
 	problem := c.inventories.problem(k)
-	term := c.leading.Load()
 	if problem == nil && term != nil {
 		problem = term.problem(k)
 	}
@@ -161,6 +164,7 @@ func (t *term) setExported(s *kollectv1alpha1.InventoryStatus, o inventoryObject
 		s.Sinks = append(s.Sinks, status)
 	}
 	worst.set(s, o.meta.Generation)
+	t.tell(o, worst.outcomes)
 }
 
 // good reports whether an outcome is what was wanted.
@@ -178,13 +182,13 @@ func sinkStatus(state *export.State) kollectv1alpha1.SinkStatus {
 // worstOutcome makes one condition of what happened at the sinks.
 type worstOutcome struct {
 	forgetting bool // what was exported is being removed
-	sinks      int
 	reason     string
 	messages   []string
+	outcomes   []outcome // of all sinks
 }
 
 func (w *worstOutcome) add(sink, reason, message string, good bool) {
-	w.sinks++
+	w.outcomes = append(w.outcomes, outcome{sink, reason, message, good})
 	if good {
 		return
 	}
@@ -204,7 +208,7 @@ func (w *worstOutcome) set(s *kollectv1alpha1.InventoryStatus, generation int64)
 			reason = reasonForgetting
 		}
 		setCondition(&s.Conditions, generation, name, metav1.ConditionFalse, reason, describeForgetting+strings.Join(w.messages, "; "))
-	case w.sinks == 0:
+	case len(w.outcomes) == 0:
 		setCondition(&s.Conditions, generation, name, metav1.ConditionTrue, reasonNoSinks, "spec.sinkRefs names no sink: there is nothing to export")
 	case w.reason == "":
 		setCondition(&s.Conditions, generation, name, metav1.ConditionTrue, reasonExported, "every sink holds the newest content that it was offered")

@@ -21,6 +21,7 @@ type term struct {
 	generations *export.Generations
 	exporter    *export.Exporter
 	sinks       sinks
+	outcomes    outcomes
 	sinkQueue   workqueue.TypedRateLimitingInterface[key]
 	pairQueue   workqueue.TypedRateLimitingInterface[key]
 	closes      sync.WaitGroup
@@ -39,6 +40,7 @@ func (c *Controller) lead(ctx context.Context, leading func(context.Context) (bo
 		controller: c,
 		logger:     logger,
 		sinks:      sinks{byKey: map[key]sinkState{}},
+		outcomes:   outcomes{known: map[key]outcomesOf{}},
 		sinkQueue:  newQueue("sinks"),
 		pairQueue:  newQueue("pairs"),
 		pairs:      map[key]map[string]string{},
