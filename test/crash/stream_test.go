@@ -128,5 +128,5 @@ func (s *stream) readOn(ctx context.Context, filter string, t *tail) error {
 	}
 }
 
-// replay reads all from the beginning, and forgets what was read before.
+// replay has all read from the beginning again.
 func (s *stream) replay() { clear(s.tails) }
