@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -289,6 +290,20 @@ func reopenDelay(failures int) time.Duration {
 	return min(minReopenInterval<<min(failures-1, 10), reopenInterval)
 }
 
+// SecretNamespace returns the namespace of the Secret that a sink names. That of a
+// namespaced sink is its own; a cluster sink, which has none, has to say it.
+func SecretNamespace(sink string, ref *kollectv1alpha1.SecretReference) (string, error) {
+	switch {
+	case sink == "" && ref.Namespace == "":
+		return "", fmt.Errorf("spec.secretRef.namespace: is required: set it to the namespace of Secret %s", ref.Name)
+	case sink == "":
+		return ref.Namespace, nil
+	case ref.Namespace != "" && ref.Namespace != sink:
+		return "", errors.New("spec.secretRef.namespace: a KollectSink reads Secrets of its own namespace: remove the field")
+	}
+	return sink, nil
+}
+
 // readSecret reads the Secret that a sink names. A namespaced sink has those of
 // its own namespace alone.
 func (t *term) readSecret(ctx context.Context, o sinkObject) (*corev1.Secret, *problem) {
@@ -296,15 +311,9 @@ func (t *term) readSecret(ctx context.Context, o sinkObject) (*corev1.Secret, *p
 	if ref == nil {
 		return nil, nil
 	}
-	namespace := o.meta.Namespace
-	if namespace == "" {
-		namespace = ref.Namespace
-	}
-	if namespace == "" {
-		return nil, problemf(reasonInvalidSpec, "spec.secretRef.namespace: is required: set it to the namespace of Secret %s", ref.Name)
-	}
-	if o.meta.Namespace != "" && ref.Namespace != "" && ref.Namespace != namespace {
-		return nil, problemf(reasonInvalidSpec, "spec.secretRef.namespace: a KollectSink reads Secrets of its own namespace: remove the field")
+	namespace, err := SecretNamespace(o.meta.Namespace, ref)
+	if err != nil {
+		return nil, problemf(reasonInvalidSpec, "%s", err)
 	}
 	secret, err := t.controller.clients.core.CoreV1().Secrets(namespace).Get(ctx, ref.Name, metav1.GetOptions{})
 	switch {

@@ -41,6 +41,10 @@ type Mark struct {
 	Forgotten bool
 }
 
+// StaleAfter is how old a Mark is when its inventory counts as stale where nobody
+// says otherwise: ten times how often unchanged content is confirmed by default.
+const StaleAfter = 5 * time.Minute
+
 // Store is what destinations of all roles have in common.
 //
 // Methods may be called from one goroutine at a time for an inventory, and

@@ -111,6 +111,19 @@ func (b *blobs) read(ctx context.Context, key string) ([]byte, string, error) {
 	return data, version, nil
 }
 
+func (b *blobs) fetch(ctx context.Context, key string, w io.Writer) error {
+	reader, err := b.bucket.NewReader(ctx, key, nil)
+	if gcerrors.Code(err) == gcerrors.NotFound {
+		return errNotFound
+	}
+	if err != nil {
+		return b.explain(err, err)
+	}
+	defer reader.Close()
+	_, err = io.Copy(w, reader)
+	return b.explain(err, err)
+}
+
 func (b *blobs) swap(ctx context.Context, key string, data []byte, version string) error {
 	options := &blob.WriterOptions{ContentType: format.JSON.ContentType(), CacheControl: "no-cache"}
 	if version == "" {

@@ -28,6 +28,8 @@ type bucket interface {
 	create(ctx context.Context, key, contentType string, write func(io.Writer) error) error
 	// read returns a small object and its version, or errNotFound.
 	read(ctx context.Context, key string) (data []byte, version string, err error)
+	// fetch copies an object of any size, or returns errNotFound.
+	fetch(ctx context.Context, key string, w io.Writer) error
 	// swap replaces the object if it has that version still; the empty version
 	// means that there is none. It returns errChanged otherwise.
 	swap(ctx context.Context, key string, data []byte, version string) error

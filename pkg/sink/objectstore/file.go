@@ -99,6 +99,19 @@ func (f *folder) read(_ context.Context, key string) ([]byte, string, error) {
 	return data, "=" + string(data), explain(err)
 }
 
+func (f *folder) fetch(ctx context.Context, key string, w io.Writer) error {
+	file, err := f.root.Open(key)
+	if errors.Is(err, fs.ErrNotExist) {
+		return errNotFound
+	}
+	if err != nil {
+		return explain(err)
+	}
+	defer file.Close()
+	_, err = io.Copy(cancelable{ctx, w}, file)
+	return explain(err)
+}
+
 // swap takes the content for the version.
 func (f *folder) swap(ctx context.Context, key string, data []byte, version string) error {
 	temporary, err := f.temporary(ctx, key, func(w io.Writer) error {
