@@ -12,9 +12,9 @@ ARG VERSION=v0.0.0-dev
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/cache/go-build \
     CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath \
     -ldflags="-s -w -X k8s.io/component-base/version.gitVersion=$VERSION" \
-    -o /kollect-apiserver ./cmd/kollect-apiserver
+    -o / ./cmd/kollect-apiserver ./cmd/kollect
 
 FROM gcr.io/distroless/static:nonroot
-COPY --from=build /kollect-apiserver /kollect-apiserver
+COPY --from=build /kollect-apiserver /kollect /
 USER 65532:65532
 ENTRYPOINT ["/kollect-apiserver"]

@@ -36,7 +36,9 @@ var arrows = map[string][]string{
 	"pkg/controller":        {"pkg/collect", "pkg/export", "pkg/extract", "pkg/sink", "pkg/inventory", "pkg/apis/kollect", "pkg/generated"},
 	"pkg/opener":            {"pkg/controller", "pkg/sink", "pkg/sink/objectstore", "pkg/sink/postgres", "pkg/sink/nats", "pkg/apis/kollect"},
 	"pkg/apiserver":         {"pkg"},
+	"pkg/cli":               {"pkg/opener", "pkg/controller", "pkg/export", "pkg/format", "pkg/sink", "pkg/inventory", "pkg/apis/kollect", "pkg/apis/inventory", "pkg/generated"},
 	"cmd/kollect-apiserver": {"pkg/apiserver"},
+	"cmd/kollect":           {"pkg/cli"},
 }
 
 // pure packages use nothing but the standard library and what is named here.

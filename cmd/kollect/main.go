@@ -3,14 +3,17 @@
 package main
 
 import (
+	"context"
 	"os"
-
-	genericapiserver "k8s.io/apiserver/pkg/server"
+	"os/signal"
+	"syscall"
 
 	"kollect.io/kollect/pkg/cli"
 )
 
 func main() {
-	ctx := genericapiserver.SetupSignalContext()
-	os.Exit(cli.Run(ctx, os.Args[1:], cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	status := cli.Run(ctx, os.Args[1:], cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
+	stop()
+	os.Exit(status)
 }

@@ -64,6 +64,7 @@ func NewCommand(streams Streams) *cobra.Command {
 		Long:          help,
 		Version:       version.Get().GitVersion,
 		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}

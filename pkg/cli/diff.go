@@ -20,7 +20,8 @@ import (
 
 const diffHelp = `Shows what an export would add, change and remove at a sink's destination now: the
 rows that the served API has of an inventory, compared with those that are read back
-from the destination. Nothing is written anywhere.
+from the destination. No row is written anywhere; but a table, stream or folder that
+is not there yet is made, as the server would.
 
   + KEY  KIND  NAMESPACE/NAME   would be added
   ~ KEY  KIND  NAMESPACE/NAME   would be changed

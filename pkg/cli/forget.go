@@ -102,7 +102,12 @@ func (f *forget) run(ctx context.Context) error {
 		return err
 	}
 	defer opened.Close()
-	found, err := f.find(ctx, opened.Store)
+	return f.forget(ctx, opened.Store)
+}
+
+// forget lists what the destination holds, has it agreed to, and removes it.
+func (f *forget) forget(ctx context.Context, store sink.Store) error {
+	found, err := f.find(ctx, store)
 	if err != nil {
 		return err
 	}
@@ -127,7 +132,7 @@ func (f *forget) run(ctx context.Context) error {
 	if err := f.confirm(found); err != nil {
 		return err
 	}
-	return f.forgetAll(ctx, opened.Store, found)
+	return f.forgetAll(ctx, store, found)
 }
 
 // find returns what the destination holds that the flags select, by name.
