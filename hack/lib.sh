@@ -47,6 +47,14 @@ need_postgres() {
   fi
 }
 
+# need_kafka: tests run a broker, on Java 17 or later, that Maven fetches, and read
+# what it holds by a client of somebody else's.
+need_kafka() {
+  need java default-jre-headless
+  need mvn maven
+  need kcat kcat
+}
+
 # links CC FLAG...: whether the compiler makes a program.
 links() {
   local cc="$1" folder status=0

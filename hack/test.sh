@@ -11,6 +11,7 @@ need_go
 need git git
 need_cc
 need_postgres
+need_kafka
 export CGO_ENABLED=1
 
 dirs="$(modules)" || exit 1
@@ -20,6 +21,7 @@ mkdir -p _bin
 go build -o _bin/dev ./hack/dev
 _bin/dev binaries
 _bin/dev kubectls
+_bin/dev kafka
 
 # Most of the time of tests with servers is waiting: more of them run at once
 # than there are cores. make verify vets. Linking takes a third of the time

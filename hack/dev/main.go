@@ -19,9 +19,10 @@ import (
 	"syscall"
 
 	"kollect.io/kollect/test/controlplane"
+	"kollect.io/kollect/test/services/kafka"
 )
 
-const usage = "usage: dev up [SINK,...] | demo [SINK,...] | events | down | binaries | kubectls"
+const usage = "usage: dev up [SINK,...] | demo [SINK,...] | events | down | binaries | kubectls | kafka"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -49,6 +50,7 @@ func run(ctx context.Context, out io.Writer, args []string) error {
 		"down":     d.down,
 		"binaries": d.binaries,
 		"kubectls": d.kubectls,
+		"kafka":    d.kafka,
 	}[args[0]]
 	if len(args) > 1 && (args[0] == "up" || args[0] == "demo") {
 		if err := d.want(args[1:]); err != nil {
@@ -90,6 +92,12 @@ func (d *dev) binaries(ctx context.Context) error {
 // kubectls finds or builds what the served resources are read with in tests.
 func (d *dev) kubectls(ctx context.Context) error {
 	_, err := controlplane.Kubectls(ctx, d.out)
+	return err
+}
+
+// kafka fetches the broker that tests run.
+func (d *dev) kafka(ctx context.Context) error {
+	_, err := kafka.Fetch(ctx, d.out)
 	return err
 }
 

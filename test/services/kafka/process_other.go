@@ -1,0 +1,8 @@
+//go:build unix && !linux
+
+package kafka
+
+import "syscall"
+
+// dieWithParent has no counterpart here.
+func dieWithParent(*syscall.SysProcAttr) {}

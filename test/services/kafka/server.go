@@ -1,0 +1,216 @@
+// Package kafka runs Apache Kafka for tests: one broker of a KRaft cluster, of the
+// artifacts that Maven fetches, in a temporary folder and on loopback ports of its
+// own. Its invariant: what it has started ends with it.
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+const (
+	// Anybody may do everything at Server.Address. At the other addresses users may
+	// do what they are given rights to. PlainUser has PlainPassword by SASL PLAIN.
+	PlainUser     = "plain"
+	PlainPassword = "s3cret-of-plain"
+)
+
+// Server is a running broker.
+type Server struct {
+	folder  string // its own: data, certificates, log
+	classes string
+	java    string
+	ports   []int // plaintext, SASL, TLS, SASL with TLS, controller
+	ca      *authority
+	server  *process // nil: it is down
+}
+
+// answerTimeout bounds how long a server takes to answer.
+const answerTimeout = time.Minute
+
+// Start makes a server and waits until it answers.
+func Start(ctx context.Context) (_ *Server, err error) {
+	s := &Server{}
+	if s.java, err = exec.LookPath("java"); err != nil {
+		return nil, errors.New("Java 17 is missing: apt-get install default-jre-headless")
+	}
+	if s.classes, err = Fetch(ctx, os.Stderr); err != nil {
+		return nil, err
+	}
+	if s.folder, err = os.MkdirTemp("", "kollect-kafka-"); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Stop())
+		}
+	}()
+	if s.ports, err = freePorts(5); err != nil {
+		return nil, err
+	}
+	if err := s.init(ctx); err != nil {
+		return nil, err
+	}
+	return s, s.Up(ctx)
+}
+
+func (s *Server) path(name string) string { return filepath.Join(s.folder, name) }
+
+func (s *Server) command(ctx context.Context, class string, args ...string) *exec.Cmd {
+	return exec.CommandContext(ctx, s.java, append([]string{
+		"-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
+		"-Djava.io.tmpdir=" + s.folder, "-Dlog4j2.configurationFile=" + s.path("log4j2.properties"),
+		"-cp", filepath.Join(s.classes, "*"), class,
+	}, args...)...)
+}
+
+// init makes the configuration, the certificates and the data.
+func (s *Server) init(ctx context.Context) (err error) {
+	if s.ca, err = newAuthority(); err != nil {
+		return err
+	}
+	certificate, key, err := s.ca.issue("localhost")
+	if err != nil {
+		return err
+	}
+	for name, content := range map[string][]byte{
+		"ca.pem": s.ca.pem, "server.pem": append(key, certificate...), "log4j2.properties": []byte(logging),
+		"server.properties": []byte(s.configuration()),
+	} {
+		if err := os.WriteFile(s.path(name), content, 0o600); err != nil {
+			return err
+		}
+	}
+	format := s.command(ctx, "kafka.tools.StorageTool", "format", "--cluster-id", "kollect-test-cluster00", "--config", s.path("server.properties"))
+	if out, err := format.CombinedOutput(); err != nil {
+		return fmt.Errorf("format the broker's folder: %w: %s", err, out)
+	}
+	return nil
+}
+
+const logging = `rootLogger.level = WARN
+rootLogger.appenderRef.stdout.ref = stdout
+appender.stdout.type = Console
+appender.stdout.name = stdout
+appender.stdout.layout.type = PatternLayout
+appender.stdout.layout.pattern = %d %p %m (%c)%n
+`
+
+func (s *Server) configuration() string {
+	var b strings.Builder
+	listeners := []string{"PLAINTEXT", "SASL_PLAINTEXT", "SSL", "SASL_SSL", "CONTROLLER"}
+	for i, name := range listeners {
+		listeners[i] = fmt.Sprintf("%s://127.0.0.1:%d", name, s.ports[i])
+	}
+	for _, name := range []string{"sasl_plaintext", "sasl_ssl"} {
+		for mechanism, login := range map[string]string{
+			"plain":         fmt.Sprintf(`org.apache.kafka.common.security.plain.PlainLoginModule required user_%s="%s"`, PlainUser, PlainPassword),
+			"scram-sha-256": "org.apache.kafka.common.security.scram.ScramLoginModule required",
+			"scram-sha-512": "org.apache.kafka.common.security.scram.ScramLoginModule required",
+			"oauthbearer":   "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required",
+		} {
+			fmt.Fprintf(&b, "listener.name.%s.%s.sasl.jaas.config=%s;\n", name, mechanism, login)
+		}
+	}
+	fmt.Fprintf(&b, `process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:%d
+controller.listener.names=CONTROLLER
+listeners=%s
+advertised.listeners=%s
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
+sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER
+ssl.keystore.type=PEM
+ssl.keystore.location=%s
+ssl.truststore.type=PEM
+ssl.truststore.location=%s
+ssl.client.auth=requested
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS
+log.dirs=%s
+auto.create.topics.enable=false
+num.partitions=3
+offsets.topic.num.partitions=1
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+broker.session.timeout.ms=1000
+broker.heartbeat.interval.ms=200
+log.cleaner.backoff.ms=50
+log.cleaner.dedupe.buffer.size=4194304
+`, s.ports[4], strings.Join(listeners, ","), strings.Join(listeners[:4], ","), s.path("server.pem"), s.path("ca.pem"), s.path("data"))
+	return b.String()
+}
+
+// Up starts the broker, if it is down, and waits until it answers.
+func (s *Server) Up(ctx context.Context) error {
+	if s.server != nil {
+		return nil
+	}
+	server, err := start(s.command(context.WithoutCancel(ctx), "kafka.Kafka", s.path("server.properties")), s.path("log"))
+	if err != nil {
+		return err
+	}
+	s.server = server
+	client, err := kgo.NewClient(kgo.SeedBrokers(s.Address()), kgo.RequestRetries(0), kgo.DisableClientMetrics())
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	return server.await(ctx, client.Ping)
+}
+
+// Kill ends the broker at once, as a crash does.
+func (s *Server) Kill() { s.end(syscall.SIGKILL) }
+
+// Down has the broker end in order.
+func (s *Server) Down() { s.end(syscall.SIGTERM) }
+
+func (s *Server) end(signal syscall.Signal) {
+	if s.server != nil {
+		s.server.end(signal)
+		s.server = nil
+	}
+}
+
+// Stop ends the broker and removes its folder.
+func (s *Server) Stop() error {
+	s.Kill()
+	return os.RemoveAll(s.folder)
+}
+
+// Address is where anybody may do everything, without TLS.
+func (s *Server) Address() string { return s.address(0) }
+
+// SASLAddress is where users log in without TLS, TLSAddress where clients may have a
+// certificate, and SASLTLSAddress where users log in with TLS.
+func (s *Server) SASLAddress() string    { return s.address(1) }
+func (s *Server) TLSAddress() string     { return s.address(2) }
+func (s *Server) SASLTLSAddress() string { return s.address(3) }
+
+func (s *Server) address(i int) string { return fmt.Sprintf("127.0.0.1:%d", s.ports[i]) }
+
+// CA returns the certificate of the authority, in PEM form, that has signed the
+// broker's, which is for localhost and 127.0.0.1.
+func (s *Server) CA() []byte { return s.ca.pem }
+
+// ClientCertificate returns a certificate of the user CN=name, and its key.
+func (s *Server) ClientCertificate(name string) (certificate, key []byte, err error) {
+	return s.ca.issue(name)
+}
