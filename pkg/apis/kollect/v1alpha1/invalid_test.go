@@ -137,6 +137,8 @@ var invalidSinks = []invalid{
 	{"a stream with a dot", sink("type: nats, nats: {url: 'nats://n', stream: a.b}"), "spec.nats.stream", "must be a stream's name"},
 	{"no brokers", sink("type: kafka, kafka: {brokers: [], topic: t}"), "spec.kafka.brokers", "at least 1 items"},
 	{"a broker without a port", sink("type: kafka, kafka: {brokers: [k], topic: t}"), "spec.kafka.brokers[0]", "must be host:port"},
+	{"an unknown mechanism", sink("type: kafka, kafka: {brokers: ['k:9092'], topic: t, saslMechanism: GSSAPI}, secretRef: {name: s}"), "spec.kafka.saslMechanism", "SCRAM-SHA-512"},
+	{"a mechanism without a secret", sink("type: kafka, kafka: {brokers: ['k:9092'], topic: t, saslMechanism: PLAIN}"), "spec.secretRef", "its Secret says who to log in as"},
 	{"a topic with a slash", sink("type: kafka, kafka: {brokers: ['k:9092'], topic: a/b}"), "spec.kafka.topic", "must be a topic's name"},
 }
 

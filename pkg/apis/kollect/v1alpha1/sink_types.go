@@ -229,6 +229,15 @@ type KafkaSink struct {
 	// +kubebuilder:default=Reject
 	// +optional
 	OversizedRows OversizedRows `json:"oversizedRows,omitempty"`
+	// TLS says that connections are encrypted. They are without it too if the
+	// Secret has ca.crt or tls.crt.
+	// +optional
+	TLS bool `json:"tls,omitempty"`
+	// SASLMechanism says how to log in with the username and password of the
+	// Secret or, for OAUTHBEARER, with its token.
+	// +optional
+	// +kubebuilder:validation:Enum=PLAIN;SCRAM-SHA-256;SCRAM-SHA-512;OAUTHBEARER
+	SASLMechanism string `json:"saslMechanism,omitempty"`
 }
 
 // SinkSpec describes one destination: the member that Type names is set.
@@ -239,6 +248,7 @@ type KafkaSink struct {
 // +kubebuilder:validation:XValidation:rule="(self.type == 'nats') == has(self.nats)",message="must be set if, and only if, type is nats",fieldPath=".nats"
 // +kubebuilder:validation:XValidation:rule="(self.type == 'kafka') == has(self.kafka)",message="must be set if, and only if, type is kafka",fieldPath=".kafka"
 // +kubebuilder:validation:XValidation:rule="self.type != 'postgres' || has(self.secretRef)",message="secretRef is required for type postgres: its Secret holds the connection string",fieldPath=".secretRef"
+// +kubebuilder:validation:XValidation:rule="self.type != 'kafka' || !has(self.kafka.saslMechanism) || has(self.secretRef)",message="secretRef is required with kafka.saslMechanism: its Secret says who to log in as",fieldPath=".secretRef"
 type SinkSpec struct {
 	// Type names the member that is set.
 	Type SinkType `json:"type"`
