@@ -4531,6 +4531,20 @@ func schema_pkg_apis_kollect_v1alpha1_KafkaSink(ref common.ReferenceCallback) co
 							Format:      "",
 						},
 					},
+					"tls": {
+						SchemaProps: spec.SchemaProps{
+							Description: "TLS says that connections are encrypted. They are without it too if the Secret has ca.crt or tls.crt.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"saslMechanism": {
+						SchemaProps: spec.SchemaProps{
+							Description: "SASLMechanism says how to log in with the username and password of the Secret or, for OAUTHBEARER, with its token.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
 				},
 				Required: []string{"brokers", "topic"},
 			},

@@ -341,6 +341,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: oversizedRows
       type:
         scalar: string
+    - name: saslMechanism
+      type:
+        scalar: string
+    - name: tls
+      type:
+        scalar: boolean
     - name: topic
       type:
         scalar: string

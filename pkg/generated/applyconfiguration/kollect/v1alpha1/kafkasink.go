@@ -20,6 +20,12 @@ type KafkaSinkApplyConfiguration struct {
 	Topic *string `json:"topic,omitempty"`
 	// OversizedRows says what becomes of a row that is too large for a message.
 	OversizedRows *kollectv1alpha1.OversizedRows `json:"oversizedRows,omitempty"`
+	// TLS says that connections are encrypted. They are without it too if the
+	// Secret has ca.crt or tls.crt.
+	TLS *bool `json:"tls,omitempty"`
+	// SASLMechanism says how to log in with the username and password of the
+	// Secret or, for OAUTHBEARER, with its token.
+	SASLMechanism *string `json:"saslMechanism,omitempty"`
 }
 
 // KafkaSinkApplyConfiguration constructs a declarative configuration of the KafkaSink type for use with
@@ -51,5 +57,21 @@ func (b *KafkaSinkApplyConfiguration) WithTopic(value string) *KafkaSinkApplyCon
 // If called multiple times, the OversizedRows field is set to the value of the last call.
 func (b *KafkaSinkApplyConfiguration) WithOversizedRows(value kollectv1alpha1.OversizedRows) *KafkaSinkApplyConfiguration {
 	b.OversizedRows = &value
+	return b
+}
+
+// WithTLS sets the TLS field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the TLS field is set to the value of the last call.
+func (b *KafkaSinkApplyConfiguration) WithTLS(value bool) *KafkaSinkApplyConfiguration {
+	b.TLS = &value
+	return b
+}
+
+// WithSASLMechanism sets the SASLMechanism field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the SASLMechanism field is set to the value of the last call.
+func (b *KafkaSinkApplyConfiguration) WithSASLMechanism(value string) *KafkaSinkApplyConfiguration {
+	b.SASLMechanism = &value
 	return b
 }
