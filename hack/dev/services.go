@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"kollect.io/kollect/test/child"
 	"kollect.io/kollect/test/controlplane"
 	"kollect.io/kollect/test/services/nats"
 	"kollect.io/kollect/test/services/postgres"
@@ -111,7 +112,7 @@ func (n natsService) start(ctx context.Context, d *dev, cp *controlplane.Control
 	if err != nil {
 		return "", err
 	}
-	port, err := controlplane.FreePort()
+	port, err := child.FreePort()
 	if err != nil {
 		return "", err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"k8s.io/client-go/kubernetes"
 
+	"kollect.io/kollect/test/child"
 	"kollect.io/kollect/test/controlplane"
 )
 
@@ -94,7 +95,7 @@ func (d *dev) start(ctx context.Context) (*controlplane.ControlPlane, error) {
 	}
 	d.say("Registering its API.")
 	if err := k.Register(ctx); err != nil {
-		return cp, fmt.Errorf("%w; the log of kollect-apiserver ends so:\n%s", err, controlplane.Tail(k.LogPath(), 40))
+		return cp, fmt.Errorf("%w; the log of kollect-apiserver ends so:\n%s", err, child.Tail(k.LogPath(), 40))
 	}
 	return cp, controlplane.AwaitOpenAPI(ctx, cp.Config(), controlplane.KollectGroup, controlplane.KollectVersion)
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"k8s.io/client-go/rest"
+
+	"kollect.io/kollect/test/child"
 )
 
 // Options say how a control plane runs; the zero value is for a test.
@@ -84,7 +86,7 @@ func prepare(ctx context.Context, o Options) (_ *ControlPlane, err error) {
 			return nil, err
 		}
 	}
-	cp := &ControlPlane{pickPort: FreePort}
+	cp := &ControlPlane{pickPort: child.FreePort}
 	switch {
 	case o.Dir != "":
 		if o.Dir, err = filepath.Abs(o.Dir); err != nil {

@@ -15,6 +15,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+
+	"kollect.io/kollect/test/child"
 )
 
 func TestRestartsKeepAddressAndData(t *testing.T) {
@@ -112,7 +114,7 @@ func TestStartTakesAnotherPortWhenOneIsTaken(t *testing.T) {
 	})
 	var picked []int
 	cp.pickPort = func() (int, error) {
-		port, err := FreePort()
+		port, err := child.FreePort()
 		if len(picked) == 0 {
 			port = taken.Addr().(*net.TCPAddr).Port
 		}
@@ -172,7 +174,7 @@ func TestDetachedControlPlaneIsStoppedByWhoOpensIt(t *testing.T) {
 			t.Errorf("%s runs after who opened it stopped it", p.Name)
 		}
 	}
-	if log := Tail(cp.LogPath("program"), 10); !strings.Contains(log, "asked") {
+	if log := child.Tail(cp.LogPath("program"), 10); !strings.Contains(log, "asked") {
 		t.Errorf("the program was not asked to end by its own signal: %s", log)
 	}
 	if _, err := os.Stat(folder); !os.IsNotExist(err) {
@@ -191,7 +193,7 @@ func startProgram(t *testing.T, cp *ControlPlane) string {
 		Name:    "program",
 		Command: exec.Command("sh", "-c", "trap '' TERM; trap 'echo asked; exit' INT; echo ready; while :; do sleep 0.1; done"),
 		Ready: func(context.Context) error {
-			if log := Tail(cp.LogPath("program"), 1); log != "ready" {
+			if log := child.Tail(cp.LogPath("program"), 1); log != "ready" {
 				return fmt.Errorf("it says %q", log)
 			}
 			return nil

@@ -7,11 +7,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"kollect.io/kollect/test/child"
 )
 
 // process is a running program: a child of this process, or one that an earlier
@@ -24,41 +25,18 @@ type process struct {
 	// Quit asks it to end; 0 is SIGTERM.
 	Quit syscall.Signal `json:"quit,omitempty"`
 
-	exited chan struct{} // closed once a child was waited for; nil for what another process started
+	exited <-chan struct{} // closed once a child was waited for; nil for what another process started
 }
 
 // startProcess runs cmd with its output appended to the file log. A detached
 // process outlives this one and is in a session of its own; any other dies with
 // this one, where the system can see to it. Whom cmd runs as is left as it is.
 func startProcess(name string, cmd *exec.Cmd, log string, detach bool) (*process, error) {
-	out, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	started, err := child.Start(cmd, log, detach)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	defer out.Close()
-	cmd.Stdout, cmd.Stderr = out, out
-	if cmd.SysProcAttr == nil {
-		cmd.SysProcAttr = &syscall.SysProcAttr{}
-	}
-	if cmd.SysProcAttr.Setsid = detach; !detach {
-		dieWithParent(cmd.SysProcAttr)
-	}
-	p := &process{Name: name, Log: log, exited: make(chan struct{})}
-	started := make(chan error, 1)
-	go func() {
-		// The kernel takes the end of the thread that forked for the parent's end.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			_ = cmd.Wait() // how it ended is in its log
-			close(p.exited)
-		}
-	}()
-	if err := <-started; err != nil {
-		return nil, fmt.Errorf("start %s: %w", name, err)
-	}
+	p := &process{Name: name, Log: log, exited: started.Exited}
 	p.PID = cmd.Process.Pid
 	if p.Start, err = startTime(p.PID); err != nil && !p.endsWithin(time.Second) {
 		_ = cmd.Process.Kill()
@@ -164,7 +142,7 @@ func (p *process) waitReady(ctx context.Context, ready func(context.Context) err
 	end(nil)
 	watching.Wait()
 	if err != nil {
-		return &startError{name: p.Name, log: p.Log, tail: Tail(p.Log, 40), err: err}
+		return &startError{name: p.Name, log: p.Log, tail: child.Tail(p.Log, 40), err: err}
 	}
 	return nil
 }
@@ -186,16 +164,6 @@ func (e *startError) Unwrap() error { return e.err }
 func portTaken(err error) bool {
 	var start *startError
 	return errors.As(err, &start) && strings.Contains(start.tail, "address already in use")
-}
-
-// Tail returns the last n lines of a file, or why it cannot be read.
-func Tail(path string, n int) string {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return err.Error()
-	}
-	lines := strings.Split(strings.TrimRight(string(b), "\n"), "\n")
-	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
 // keepOldLog moves the log of an earlier start aside.

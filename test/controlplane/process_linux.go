@@ -6,14 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
-	"syscall"
 )
-
-// dieWithParent has the kernel kill the child when this process ends, however
-// it ends.
-func dieWithParent(attr *syscall.SysProcAttr) {
-	attr.Pdeathsig = syscall.SIGKILL
-}
 
 // startTime identifies the running process that has the number pid: the boot it
 // runs in, and the clock tick in which it started. It is an error if there is

@@ -8,12 +8,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
-	"syscall"
 )
-
-// dieWithParent has no counterpart here: a test that is killed leaves its
-// control plane behind.
-func dieWithParent(*syscall.SysProcAttr) {}
 
 // startTime identifies the running process that has the number pid by the
 // second in which it started. It is an error if there is none, or only a zombie.

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"kollect.io/kollect/test/child"
 )
 
 // parentVariable has the test binary be the parent that is killed.
@@ -89,7 +91,7 @@ func TestStopKillsWhatDoesNotEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := p.waitReady(t.Context(), func(context.Context) error {
-		if Tail(log, 1) != "ready" {
+		if child.Tail(log, 1) != "ready" {
 			return errors.New("not ready")
 		}
 		return nil

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"kollect.io/kollect/test/child"
 )
 
 // state is what Open needs to know of a control plane; it is kept in Dir from
@@ -32,7 +34,7 @@ func Open(dir string) (*ControlPlane, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open control plane: %w", err)
 	}
-	cp := &ControlPlane{pickPort: FreePort}
+	cp := &ControlPlane{pickPort: child.FreePort}
 	b, err := os.ReadFile(filepath.Join(dir, stateFile))
 	if err != nil {
 		return nil, fmt.Errorf("open control plane: %w", err)

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"kollect.io/kollect/test/child"
 )
 
 // ForTest starts a control plane for one test or benchmark, and stops it at
@@ -25,7 +27,7 @@ func ForTest(t testing.TB, o Options) *ControlPlane {
 	t.Cleanup(func() {
 		if t.Failed() {
 			for _, p := range cp.Processes() {
-				t.Logf("the end of the log of %s:\n%s", p.Name, Tail(p.Log, 30))
+				t.Logf("the end of the log of %s:\n%s", p.Name, child.Tail(p.Log, 30))
 			}
 		}
 		if err := cp.Stop(); err != nil {

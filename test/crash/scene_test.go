@@ -16,6 +16,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"kollect.io/kollect/test/child"
 	"kollect.io/kollect/test/controlplane"
 )
 
@@ -164,7 +165,7 @@ func (s *scene) keepLogs() {
 		return
 	}
 	for _, r := range s.replicas {
-		s.Logf("the end of the log of %s:\n%s", r.name, controlplane.Tail(r.LogPath(), 30))
+		s.Logf("the end of the log of %s:\n%s", r.name, child.Tail(r.LogPath(), 30))
 	}
 	logs, err := filepath.Glob(filepath.Join(filepath.Dir(s.replicas[0].LogPath()), "*"))
 	for _, name := range logs {

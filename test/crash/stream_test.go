@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"kollect.io/kollect/test/child"
 	"kollect.io/kollect/test/controlplane"
 	natsserver "kollect.io/kollect/test/services/nats"
 )
@@ -42,7 +43,7 @@ func startStream(ctx context.Context, cp *controlplane.ControlPlane, log io.Writ
 	if s.server.Dir, err = cp.TempDir("nats"); err != nil {
 		return nil, err
 	}
-	if s.server.Port, err = controlplane.FreePort(); err != nil {
+	if s.server.Port, err = child.FreePort(); err != nil {
 		return nil, err
 	}
 	if err := cp.StartProgram(ctx, s.server.Program()); err != nil {

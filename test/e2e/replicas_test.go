@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kollect.io/kollect/pkg/generated/clientset/versioned"
+	"kollect.io/kollect/test/child"
 	"kollect.io/kollect/test/controlplane"
 )
 
@@ -87,7 +88,7 @@ func TestReplicasServeTheSameAndOneExports(t *testing.T) {
 	t.Cleanup(func() {
 		if t.Failed() {
 			for _, r := range []*replica{a, b} {
-				t.Logf("the end of the log of %s:\n%s", r.name, controlplane.Tail(r.LogPath(), 40))
+				t.Logf("the end of the log of %s:\n%s", r.name, child.Tail(r.LogPath(), 40))
 			}
 		}
 		s.must(a.Stop())

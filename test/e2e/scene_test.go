@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	inventoryv1alpha1 "kollect.io/kollect/pkg/apis/inventory/v1alpha1"
+	"kollect.io/kollect/test/child"
 	"kollect.io/kollect/test/controlplane"
 )
 
@@ -42,7 +43,7 @@ func begin(t *testing.T, namespace string) *scene {
 	t.Cleanup(func() {
 		s.checkRights()
 		if t.Failed() {
-			t.Logf("the end of the server's log:\n%s", controlplane.Tail(s.server.LogPath(), 40))
+			t.Logf("the end of the server's log:\n%s", child.Tail(s.server.LogPath(), 40))
 		}
 		s.cleanUp()
 	})
@@ -294,7 +295,7 @@ func (s *scene) stop(end func() error) {
 	s.Helper()
 	for _, p := range s.cp.Processes() {
 		if !p.Running {
-			s.Errorf("%s ended by itself:\n%s", p.Name, controlplane.Tail(p.Log, 40))
+			s.Errorf("%s ended by itself:\n%s", p.Name, child.Tail(p.Log, 40))
 		}
 	}
 	s.must(end())

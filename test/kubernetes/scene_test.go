@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	inventoryv1alpha1 "kollect.io/kollect/pkg/apis/inventory/v1alpha1"
+	"kollect.io/kollect/test/child"
 	"kollect.io/kollect/test/controlplane"
 )
 
@@ -95,7 +96,7 @@ func begin(t *testing.T, namespace string) *scene {
 	t.Cleanup(func() {
 		s.cp.MustKubectl(t, "delete", "kollectclusterinventory", namespace, "--wait=false")
 		if t.Failed() {
-			t.Logf("the end of the server's log:\n%s", controlplane.Tail(s.server.LogPath(), 40))
+			t.Logf("the end of the server's log:\n%s", child.Tail(s.server.LogPath(), 40))
 		}
 	})
 	var err error

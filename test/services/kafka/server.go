@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"kollect.io/kollect/test/child"
 )
 
 const (
@@ -31,7 +33,7 @@ type Server struct {
 	java    string
 	ports   []int // plaintext, SASL, TLS, SASL with TLS, controller
 	ca      *authority
-	server  *process // nil: it is down
+	server  *child.Process // nil: it is down
 }
 
 // answerTimeout bounds how long a server takes to answer.
@@ -54,8 +56,12 @@ func Start(ctx context.Context) (_ *Server, err error) {
 			err = errors.Join(err, s.Stop())
 		}
 	}()
-	if s.ports, err = freePorts(5); err != nil {
-		return nil, err
+	for range 5 {
+		port, err := child.FreePort()
+		if err != nil {
+			return nil, err
+		}
+		s.ports = append(s.ports, port)
 	}
 	if err := s.init(ctx); err != nil {
 		return nil, err
@@ -66,11 +72,13 @@ func Start(ctx context.Context) (_ *Server, err error) {
 func (s *Server) path(name string) string { return filepath.Join(s.folder, name) }
 
 func (s *Server) command(ctx context.Context, class string, args ...string) *exec.Cmd {
-	return exec.CommandContext(ctx, s.java, append([]string{
+	cmd := exec.CommandContext(ctx, s.java, append([]string{
 		"-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
 		"-Djava.io.tmpdir=" + s.folder, "-Dlog4j2.configurationFile=" + s.path("log4j2.properties"),
 		"-cp", filepath.Join(s.classes, "*"), class,
 	}, args...)...)
+	cmd.Dir = s.folder
+	return cmd
 }
 
 // init makes the configuration, the certificates and the data.
@@ -161,7 +169,7 @@ func (s *Server) Up(ctx context.Context) error {
 	if s.server != nil {
 		return nil
 	}
-	server, err := start(s.command(context.WithoutCancel(ctx), "kafka.Kafka", s.path("server.properties")), s.path("log"))
+	server, err := child.Start(s.command(context.WithoutCancel(ctx), "kafka.Kafka", s.path("server.properties")), s.path("log"), false)
 	if err != nil {
 		return err
 	}
@@ -173,7 +181,7 @@ func (s *Server) Up(ctx context.Context) error {
 	defer client.Close()
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	return server.await(ctx, client.Ping)
+	return server.Await(ctx, client.Ping)
 }
 
 // Kill ends the broker at once, as a crash does.
@@ -184,7 +192,7 @@ func (s *Server) Down() { s.end(syscall.SIGTERM) }
 
 func (s *Server) end(signal syscall.Signal) {
 	if s.server != nil {
-		s.server.end(signal)
+		s.server.End(signal)
 		s.server = nil
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"syscall"
+
+	"kollect.io/kollect/test/child"
 )
 
 // Bouncer is a running PgBouncer that pools transactions: a client has another
@@ -15,7 +17,7 @@ import (
 type Bouncer struct {
 	folder string
 	port   int
-	server *process
+	server *child.Process
 }
 
 // StartBouncer starts a PgBouncer with few sessions before the server.
@@ -35,7 +37,7 @@ func StartBouncer(ctx context.Context, s *Server) (_ *Bouncer, err error) {
 			err = errors.Join(err, b.Stop())
 		}
 	}()
-	if b.port, err = freePort(); err != nil {
+	if b.port, err = child.FreePort(); err != nil {
 		return nil, err
 	}
 	config := fmt.Sprintf(`[databases]
@@ -56,12 +58,14 @@ server_round_robin = 1
 	if err := giveAway(b.folder); err != nil {
 		return nil, err
 	}
-	if b.server, err = start(exec.Command(program, name), filepath.Join(b.folder, "log")); err != nil {
+	cmd := exec.Command(program, name)
+	cmd.Dir, cmd.SysProcAttr = b.folder, unprivileged()
+	if b.server, err = child.Start(cmd, filepath.Join(b.folder, "log"), false); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	return b, b.server.await(ctx, func(ctx context.Context) error { return ping(ctx, b.DSN("postgres")) })
+	return b, b.server.Await(ctx, func(ctx context.Context) error { return ping(ctx, b.DSN("postgres")) })
 }
 
 func exists(name string) bool {
@@ -77,7 +81,7 @@ func (b *Bouncer) DSN(database string) string {
 // Stop ends it and removes its folder.
 func (b *Bouncer) Stop() error {
 	if b.server != nil {
-		b.server.end(syscall.SIGTERM)
+		b.server.End(syscall.SIGTERM)
 	}
 	return os.RemoveAll(b.folder)
 }

@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"kollect.io/kollect/test/child"
 )
 
 const (
@@ -38,7 +40,7 @@ type Server struct {
 	bin    string
 	port   int
 	ca     *authority
-	server *process // nil: it is down
+	server *child.Process // nil: it is down
 }
 
 // Start makes a server and waits until it answers.
@@ -65,7 +67,7 @@ func Make(ctx context.Context, folder string) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{folder: folder, bin: bin}
-	if s.port, err = freePort(); err != nil {
+	if s.port, err = child.FreePort(); err != nil {
 		return nil, err
 	}
 	return s, s.init(ctx)
@@ -143,13 +145,13 @@ func (s *Server) Up(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	for {
-		server, err := start(s.Command(), s.path("log"))
+		server, err := child.Start(s.Command(), s.path("log"), false)
 		if err != nil {
 			return err
 		}
 		s.server = server
-		err = server.await(ctx, s.Ready)
-		if !errors.Is(err, errEnded) || ctx.Err() != nil {
+		err = server.Await(ctx, s.Ready)
+		if !errors.Is(err, child.ErrEnded) || ctx.Err() != nil {
 			return err
 		}
 		// What it left when it was killed has not ended yet.
@@ -173,7 +175,7 @@ func (s *Server) Down() { s.end(Quit) }
 
 func (s *Server) end(signal syscall.Signal) {
 	if s.server != nil {
-		s.server.end(signal)
+		s.server.End(signal)
 		s.server = nil
 	}
 }
