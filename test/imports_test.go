@@ -30,6 +30,7 @@ var arrows = map[string][]string{
 	"pkg/sink/objectstore":  {"pkg/sink", "pkg/format", "pkg/inventory", "pkg/apis/kollect"},
 	"pkg/sink/postgres":     {"pkg/sink", "pkg/inventory", "pkg/apis/kollect"},
 	"pkg/sink/cloudevent":   {"pkg/sink", "pkg/format", "pkg/inventory"},
+	"pkg/sink/kafka":        {"pkg/sink", "pkg/sink/cloudevent", "pkg/inventory", "pkg/apis/kollect"},
 	"pkg/sink/nats":         {"pkg/sink", "pkg/sink/cloudevent", "pkg/inventory", "pkg/apis/kollect"},
 	"pkg/sink/sinktest":     {"pkg/sink", "pkg/inventory"},
 	"pkg/export":            {"pkg/inventory", "pkg/sink"},
