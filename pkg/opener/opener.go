@@ -12,6 +12,7 @@ import (
 	kollectv1alpha1 "kollect.io/kollect/pkg/apis/kollect/v1alpha1"
 	"kollect.io/kollect/pkg/controller"
 	"kollect.io/kollect/pkg/sink"
+	"kollect.io/kollect/pkg/sink/kafka"
 	"kollect.io/kollect/pkg/sink/nats"
 	"kollect.io/kollect/pkg/sink/objectstore"
 	"kollect.io/kollect/pkg/sink/postgres"
@@ -34,6 +35,7 @@ func All(o Options) map[kollectv1alpha1.SinkType]controller.Opener {
 		kollectv1alpha1.SinkObjectStore: controller.SnapshotStore(o.objectStore),
 		kollectv1alpha1.SinkPostgres:    controller.RelationalStore(o.postgres),
 		kollectv1alpha1.SinkNATS:        controller.EventEmitter(o.nats),
+		kollectv1alpha1.SinkKafka:       controller.EventEmitter(o.kafka),
 	}
 }
 
@@ -60,6 +62,14 @@ func (o Options) postgres(ctx context.Context, config controller.SinkConfig) (si
 
 func (o Options) nats(ctx context.Context, config controller.SinkConfig) (sink.EventEmitter, error) {
 	emitter, err := nats.Open(ctx, *config.Spec.NATS, config.Secret, nats.Options{Dial: o.Dial})
+	if err != nil {
+		return nil, err // a nil *Emitter is not a nil interface
+	}
+	return emitter, nil
+}
+
+func (o Options) kafka(ctx context.Context, config controller.SinkConfig) (sink.EventEmitter, error) {
+	emitter, err := kafka.Open(ctx, *config.Spec.Kafka, config.Secret, kafka.Options{Dial: o.Dial})
 	if err != nil {
 		return nil, err // a nil *Emitter is not a nil interface
 	}

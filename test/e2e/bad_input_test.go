@@ -89,9 +89,13 @@ var badInputs = []badInput{
 		`{kind: KollectSink, metadata: {name: nats}, spec: {type: nats, nats: {url: "nats://169.254.169.254:4222", stream: KOLLECT}}}`,
 		"kollectsink/nats", "Ready", []string{"OpenFailed", "spec.nats", "sinks may not connect to 169.254.169.254"},
 	},
+	{
+		"a Kafka broker where sinks may not connect",
+		`{kind: KollectSink, metadata: {name: kafka}, spec: {type: kafka, kafka: {brokers: ["169.254.169.254:9092"], topic: inventory}}}`,
+		"kollectsink/kafka", "Ready", []string{"OpenFailed", "spec.kafka", "sinks may not connect to 169.254.169.254"},
+	},
 	notBuilt("git", `git: {url: "https://git.example.com/inventory.git", branch: main}`),
 	notBuilt("http", `http: {url: "https://portal.example.com/inventory"}`),
-	notBuilt("kafka", `kafka: {brokers: ["kafka:9092"], topic: inventory}`),
 }
 
 // notBuilt is a sink of a type that this version does not have.
