@@ -1,0 +1,108 @@
+// Package sinkbench measures sinks that keep rows one by one, relational stores and
+// event emitters alike: what an export costs, and when a change is seen. It knows no
+// particular sink and starts no server.
+package sinkbench
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+
+	"kollect.io/kollect/pkg/inventory"
+	"kollect.io/kollect/pkg/sink"
+	"kollect.io/kollect/pkg/sink/sinktest"
+)
+
+// Apply is RelationalStore.Apply or EventEmitter.Publish.
+type Apply func(context.Context, sink.Delta) (sink.Mark, error)
+
+// Place is an inventory and what a sink holds of it. It is not safe for concurrent
+// use.
+type Place struct {
+	store sink.Keeper
+	apply Apply
+
+	sample  *sinktest.Sample
+	rows    int
+	changed int // rows, so far
+	mark    sink.Mark
+	base    *inventory.Base
+}
+
+// New returns an inventory with so many rows of which the sink holds none. Clusters
+// tell inventories apart.
+func New(store sink.Keeper, apply Apply, cluster string, rows int) *Place {
+	p := &Place{store: store, apply: apply, rows: rows, base: inventory.NewBase(nil)}
+	p.sample = sinktest.NewSampleOf(cluster, inventory.Ref{Namespace: "bench", Name: "apps"})
+	p.sample.Fill(rows)
+	return p
+}
+
+// Sample returns the inventory.
+func (p *Place) Sample() *sinktest.Sample { return p.sample }
+
+// Change changes the next n rows: others each time, in no order.
+func (p *Place) Change(n int) {
+	for range n {
+		p.changed++
+		p.sample.Set(p.Row(p.changed), fmt.Sprintf("registry.example/team/changed:1.%d", p.changed))
+	}
+}
+
+// Row returns the name of the i-th row to change.
+func (p *Place) Row(i int) string { return fmt.Sprintf("app-%07d", i*7919%p.rows) }
+
+// Export brings the sink to the inventory, and returns how long that took.
+func (p *Place) Export(b *testing.B) time.Duration {
+	b.Helper()
+	s := p.sample.Snapshot()
+	delta := sink.Delta{
+		Inventory: s.Inventory(), Base: p.mark, Generation: p.mark.Generation + 1, Time: time.Now(),
+		Hash: s.Hash().String(), Schema: p.store.Schema(s.Inventory()), Rows: int64(s.Len()), Updates: p.base.Diff(s, nil),
+	}
+	began := time.Now()
+	mark, err := p.apply(b.Context(), delta)
+	took := time.Since(began)
+	if err != nil {
+		b.Fatalf("export %d rows: %v", delta.Rows, err)
+	}
+	p.mark, p.base = mark, inventory.BaseOf(s)
+	return took
+}
+
+// Changes are exported that often, each time so many, before the median is taken.
+const (
+	Changes = 100
+	rounds  = 60
+	warm    = 10 // rounds that do not count
+)
+
+// Measure has places take turns, so that all meet the same neighbours, and returns
+// the median time of an export of 100 changes of each.
+func Measure(b *testing.B, places ...*Place) []time.Duration {
+	b.Helper()
+	took := make([][]time.Duration, len(places))
+	for round := range warm + rounds {
+		runtime.GC() // which is that of all places
+		for i, p := range places {
+			p.Change(Changes)
+			if d := p.Export(b); round >= warm {
+				took[i] = append(took[i], d)
+			}
+		}
+	}
+	medians := make([]time.Duration, len(places))
+	for i, all := range took {
+		medians[i] = Median(all)
+	}
+	return medians
+}
+
+// Median sorts the times.
+func Median(all []time.Duration) time.Duration {
+	slices.Sort(all)
+	return all[len(all)/2]
+}
