@@ -21,7 +21,7 @@ func options(dir string) *server.Options {
 }
 
 // start starts a server, which ends with the test.
-func start(t *testing.T, o *server.Options) *server.Server {
+func start(t testing.TB, o *server.Options) *server.Server {
 	t.Helper()
 	s, err := server.NewServer(o)
 	if err != nil {
@@ -106,7 +106,7 @@ func until(t *testing.T, what string, is func() bool) {
 }
 
 // client is of somebody else than the sink.
-func client(t *testing.T, address string, options ...nats.Option) jetstream.JetStream {
+func client(t testing.TB, address string, options ...nats.Option) jetstream.JetStream {
 	t.Helper()
 	nc, err := nats.Connect(address, append(options, nats.ReconnectWait(10*time.Millisecond), nats.MaxReconnects(-1))...)
 	if err != nil {
