@@ -6,9 +6,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"kollect.io/kollect/pkg/sink"
 )
 
 // Views for people.
@@ -17,7 +18,7 @@ const (
 	staleView   = "inventory_stale"
 	// staleAfter, unless the sink says otherwise, is ten times how often unchanged
 	// content is confirmed by default.
-	staleAfter = 5 * time.Minute
+	staleAfter = sink.StaleAfter
 )
 
 // view is one as it should be.
