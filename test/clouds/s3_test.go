@@ -101,6 +101,7 @@ func TestS3(t *testing.T) {
 	}
 	sinktest.TestSnapshots(t, func(t *testing.T) sinktest.Snapshots { return make(t) })
 	t.Run("exports in parts", func(t *testing.T) { testLarge(t, make(t)) })
+	t.Run("is shared by clusters", func(t *testing.T) { testFleet(t, make(t)) })
 	t.Run("needs the bucket", func(t *testing.T) {
 		testNoBucket(t, &destination{url: "s3://not-there?use_path_style=true&endpoint=http://" + address, secret: s3Secret})
 	})

@@ -2,7 +2,10 @@ package sinktest
 
 import (
 	"context"
+	"maps"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"kollect.io/kollect/pkg/inventory"
 	"kollect.io/kollect/pkg/sink"
@@ -92,4 +95,17 @@ func contentOf(snapshot *inventory.Snapshot, generation int64) *Content {
 		c.Rows[e.Key.String()] = e.Row.Attributes()
 	}
 	return c
+}
+
+// Differs returns how the rows that a reader sees differ from those of the
+// snapshot; empty: they do not.
+func Differs(snapshot *inventory.Snapshot, got *Content) string {
+	want := plain(contentOf(snapshot, 0))
+	if got = plain(got); got == nil {
+		got = &Content{}
+	}
+	if maps.Equal(want.Rows, got.Rows) { // which is faster
+		return ""
+	}
+	return cmp.Diff(want.Rows, got.Rows)
 }
