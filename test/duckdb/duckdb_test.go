@@ -204,7 +204,16 @@ func TestLatest(t *testing.T) {
 		"demo|team-b|apps|2|1|parquet|inventory/cluster=demo/ns=team-b/name=apps/generation=2.parquet",
 		"demo|<nil>|platform|3|5|parquet|inventory/cluster=demo/ns=_cluster/name=platform/generation=3.parquet",
 	)
-	l.query(`SET VARIABLE current = (SELECT list('LAKE/' || data) FROM read_json('LAKE/inventory/*/*/*/_latest.json'))`)
+	gone := sinktest.NewSampleOf("gone", inventory.Ref{Name: "platform"})
+	l.export(gone, 1)
+	if err := l.store.Forget(t.Context(), gone.Snapshot().Inventory(), 2, time.Now().Add(-time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	l.want(`SELECT cluster FROM read_json('LAKE/inventory/*/*/*/_latest.json', union_by_name = true) WHERE data IS NULL`, "gone")
+	l.query(`SET VARIABLE current = (SELECT list('LAKE/' || data) FROM read_json('LAKE/inventory/*/*/*/_latest.json', union_by_name = true) WHERE data IS NOT NULL)`)
+	l.want(`SELECT cluster, namespace, name FROM read_json('LAKE/inventory/*/*/*/_latest.json', union_by_name = true)
+		WHERE data IS NOT NULL AND epoch(confirmedAt) < epoch(TIMESTAMP '2026-11-21 22:33:12') ORDER BY ALL`,
+		"demo|team-b|apps", "demo|<nil>|platform")
 	l.want(`SELECT ns, generation, count(*) FROM read_parquet(getvariable('current'), hive_partitioning = true) GROUP BY ALL ORDER BY ALL`,
 		"_cluster|3|5", "team-a|12|1", "team-b|2|1")
 	l.want(`SELECT generation, rows FROM read_json('LAKE/inventory/*/ns=team-a/*/_manifests/*.json') ORDER BY ALL`, "1|2", "12|1")
