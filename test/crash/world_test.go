@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"k8s.io/client-go/kubernetes"
 
@@ -82,17 +83,24 @@ func (w *world) startReplica(ctx context.Context, binary, name string) (*replica
 }
 
 func (w *world) startDestinations(ctx context.Context, log io.Writer) error {
-	t, err := startTable(ctx)
-	if err != nil {
-		return err
+	w.destinations = append(w.destinations, &lake{root: w.cp.SinkFileRoot()})
+	start := []func() (destination, error){
+		func() (destination, error) { return startTable(ctx) },
+		func() (destination, error) { return startStream(ctx, w.cp, log) },
+		func() (destination, error) { return startTopic(ctx) },
 	}
-	w.destinations = append(w.destinations, t)
-	s, err := startStream(ctx, w.cp, log)
-	if err != nil {
-		return err
+	started, errs := make([]destination, len(start)), make([]error, len(start))
+	var starting sync.WaitGroup
+	for i := range start {
+		starting.Go(func() { started[i], errs[i] = start[i]() })
 	}
-	w.destinations = append(w.destinations, s, &lake{root: w.cp.SinkFileRoot()})
-	return nil
+	starting.Wait()
+	for i, d := range started {
+		if errs[i] == nil {
+			w.destinations = append(w.destinations, d)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // end stops everything, and fails if a server raced.
