@@ -150,6 +150,14 @@ func (d *downable) Publish(_ context.Context, delta sink.Delta) (sink.Mark, erro
 	return d.mark, nil
 }
 
+func (d *downable) Inventories(context.Context, string) ([]inventory.Ref, error) {
+	return nil, errors.ErrUnsupported
+}
+
+func (d *downable) Forget(context.Context, *inventory.Inventory, int64, time.Time) error {
+	return errors.ErrUnsupported
+}
+
 func (d *downable) Schema(*inventory.Inventory) string { return "1" }
 
 func (d *downable) Close() error { return nil }
