@@ -46,6 +46,18 @@ func NewRedactor(secrets ...string) Redactor {
 	return r
 }
 
+// RedactorOf knows the values of a Secret, without space around them, but for
+// those of the keys that are public.
+func RedactorOf(secret map[string][]byte, public ...string) Redactor {
+	var secrets []string
+	for key, value := range secret {
+		if !slices.Contains(public, key) {
+			secrets = append(secrets, strings.TrimSpace(string(value)))
+		}
+	}
+	return NewRedactor(secrets...)
+}
+
 var (
 	urlUserinfo = regexp.MustCompile(`([a-z0-9]+://)[^\s"'/@]*@`)
 	urlQuery    = regexp.MustCompile(`([a-z0-9]+://[^\s"'?]*)\?[^\s"']*`)

@@ -81,13 +81,5 @@ func (e *Emitter) bounded(ctx context.Context) (context.Context, context.CancelF
 	return context.WithTimeoutCause(ctx, e.timeout, fmt.Errorf("%w (%s): %w", errSilent, e.timeout, context.DeadlineExceeded))
 }
 
-// newRedactor knows what is secret in a Secret.
-func newRedactor(secret map[string][]byte) sink.Redactor {
-	var secrets []string
-	for key, value := range secret {
-		if key != "ca.crt" && key != "tls.crt" && key != "username" {
-			secrets = append(secrets, strings.TrimSpace(string(value)))
-		}
-	}
-	return sink.NewRedactor(secrets...)
-}
+// public are the keys of a Secret whose values may be told.
+var public = []string{"ca.crt", "tls.crt", "username"}

@@ -3,7 +3,6 @@ package kafka
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -105,16 +104,9 @@ func (e *Emitter) Forget(ctx context.Context, of *inventory.Inventory, generatio
 		}
 		return fenced(mark)
 	}
-	var updates []inventory.Update
-	if err := e.Held(ctx, of, func(h inventory.Held) error {
-		updates = append(updates, inventory.Update{Key: h.Key, Held: true, Origin: h.Origin})
-		return nil
-	}); err != nil {
+	delta, err := sink.Removal(ctx, e, of, mark, generation, at)
+	if err != nil {
 		return err
-	}
-	slices.SortFunc(updates, func(a, b inventory.Update) int { return a.Key.Compare(b.Key) })
-	delta := sink.Delta{
-		Inventory: of, Base: mark, Generation: generation, Time: at, Schema: mark.Schema, Updates: slices.Values(updates),
 	}
 	err = e.publish(ctx, delta, sink.Mark{Generation: generation, Time: at, Forgotten: true})
 	e.overlook(placeOf(of)) // it was of what was there before

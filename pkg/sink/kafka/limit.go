@@ -1,12 +1,10 @@
 package kafka
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	kollectv1alpha1 "kollect.io/kollect/pkg/apis/kollect/v1alpha1"
 	"kollect.io/kollect/pkg/inventory"
 	"kollect.io/kollect/pkg/sink"
 	"kollect.io/kollect/pkg/sink/cloudevent"
@@ -16,59 +14,34 @@ import (
 // sequences of more digits.
 const headroom = 256
 
-// limit is how large records may be, in bytes, and what becomes of rows that would
-// be larger.
-type limit struct {
-	bytes     int
-	oversized kollectv1alpha1.OversizedRows
-}
-
 var _ sink.Limited = (*Emitter)(nil)
 
 // Refuses says which rows take a record that is larger than the topic takes, unless
 // they are published as references.
 func (e *Emitter) Refuses(of *inventory.Inventory, key inventory.Key, row *inventory.Row) error {
 	e.mu.Lock()
-	l := limit{e.maxSize, e.oversized}
+	l := e.limit(e.maxSize)
 	e.mu.Unlock()
-	if !l.mayExceed(row) {
+	if !l.MayExceed(row) {
 		return nil
 	}
-	_, err := l.record(placeOf(of), cloudevent.NewExport(of, 1, time.Time{}, e.Schema(of)), 0, key, row)
+	_, err := rowRecord(l, placeOf(of), cloudevent.NewExport(of, 1, time.Time{}, e.Schema(of)), 0, key, row)
 	return err
 }
 
-// mayExceed tells most rows, of which nobody needs to know the exact size, from
-// others.
-func (l limit) mayExceed(row *inventory.Row) bool {
-	return len(row.Attributes())+len(row.Labels()) >= l.bytes/2 // the rest is names
+// limit is that of a topic.
+func (e *Emitter) limit(bytes int) cloudevent.Limit {
+	return cloudevent.Limit{Bytes: bytes, Oversized: e.oversized, Field: "spec.kafka", Mend: "raise max.message.bytes of the topic"}
 }
 
-// record returns the record of a row, or of a reference to it.
-func (l limit) record(p place, export *cloudevent.Export, sequence int64, key inventory.Key, row *inventory.Row) (*kgo.Record, error) {
-	r := record(p.key(key.String()), export.Upserted(sequence, key, row))
-	if !l.mayExceed(row) {
-		return r, nil
+// rowRecord returns the record of a row, or of a reference to it.
+func rowRecord(l cloudevent.Limit, p place, export *cloudevent.Export, sequence int64, key inventory.Key, row *inventory.Row) (*kgo.Record, error) {
+	name := p.key(key.String())
+	event, err := l.Fit(export, sequence, key, row, func(e *cloudevent.Event) int { return sizeOf(record(name, e)) + headroom })
+	if err != nil {
+		return nil, err
 	}
-	size, mend := sizeOf(r)+headroom, ", or set spec.kafka.oversizedRows to Reference"
-	if size > l.bytes && l.oversized == kollectv1alpha1.OversizedReference {
-		r = record(r.Key, export.Referred(sequence, key, row))
-		size, mend = sizeOf(r)+headroom, ""
-	}
-	if size > l.bytes {
-		return nil, fmt.Errorf("%s of target %s takes a record of %d bytes, and the topic takes %d: raise max.message.bytes of the topic, leave large attributes out of the profile%s",
-			describe(row), row.Target(), size, l.bytes, mend)
-	}
-	return r, nil
-}
-
-// describe names a row's object.
-func describe(row *inventory.Row) string {
-	name := row.Name()
-	if row.Namespace() != "" {
-		name = row.Namespace() + "/" + name
-	}
-	return row.Resource().Kind + " " + name
+	return record(name, event), nil
 }
 
 // sizeOf returns no less than what a record takes of a batch.

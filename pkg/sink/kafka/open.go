@@ -60,7 +60,7 @@ func Open(ctx context.Context, spec kollectv1alpha1.KafkaSink, secret map[string
 	}
 	e := &Emitter{
 		decompress: kgo.DefaultDecompressor(), topic: spec.Topic, oversized: spec.OversizedRows, records: transactionRecords,
-		timeout: options.Timeout, retryWait: options.RetryWait, redact: newRedactor(secret),
+		timeout: options.Timeout, retryWait: options.RetryWait, redact: sink.RedactorOf(secret, public...),
 		sightings: map[spot]sighting{}, views: map[place]int64{}, producers: map[place]*producer{},
 	}
 	mechanism, err := credentials(spec.SASLMechanism, secret)

@@ -24,7 +24,7 @@ type writer struct {
 	place  place
 	delta  sink.Delta
 	export *cloudevent.Export
-	limit  limit
+	limit  cloudevent.Limit
 	most   int // records in a transaction
 
 	final    sink.Mark // what is held when all is written
@@ -36,7 +36,7 @@ type writer struct {
 
 func (e *Emitter) newWriter(known *facts, delta sink.Delta, final sink.Mark) *writer {
 	return &writer{
-		place: placeOf(delta.Inventory), delta: delta, final: final, most: e.records, limit: limit{known.maxSize, e.oversized},
+		place: placeOf(delta.Inventory), delta: delta, final: final, most: e.records, limit: e.limit(known.maxSize),
 		export: cloudevent.NewExport(delta.Inventory, delta.Generation, delta.Time, cloudevent.Schema(delta.Inventory)),
 	}
 }
@@ -52,10 +52,10 @@ func (w *writer) plan(ctx context.Context) error {
 		if upserted++; upserted%1000 == 0 && ctx.Err() != nil {
 			break
 		}
-		if !w.limit.mayExceed(u.Row) {
+		if !w.limit.MayExceed(u.Row) {
 			continue
 		}
-		if _, err := w.limit.record(w.place, w.export, 0, u.Key, u.Row); err != nil {
+		if _, err := rowRecord(w.limit, w.place, w.export, 0, u.Key, u.Row); err != nil {
 			return sink.Permanent(err)
 		}
 	}
@@ -90,7 +90,7 @@ func (w *writer) recordOf(u inventory.Update) (*kgo.Record, error) {
 	if u.Row == nil {
 		return record(w.place.key(u.Key.String()), w.export.Deleted(w.sequence, u.Key, u.Origin)), nil
 	}
-	return w.limit.record(w.place, w.export, w.sequence, u.Key, u.Row)
+	return rowRecord(w.limit, w.place, w.export, w.sequence, u.Key, u.Row)
 }
 
 // marker writes what stands around all rows, if all are written.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -86,13 +85,5 @@ func (e *Emitter) explainSilence(doing string, wrapped error) error {
 	return wrapped
 }
 
-// newRedactor knows the values of a Secret that are secret.
-func newRedactor(secret map[string][]byte) sink.Redactor {
-	var secrets []string
-	for key, value := range secret {
-		if key != "ca.crt" && key != "tls.crt" && key != "username" {
-			secrets = append(secrets, strings.TrimSpace(string(value)))
-		}
-	}
-	return sink.NewRedactor(secrets...)
-}
+// public are the keys of a Secret whose values may be told.
+var public = []string{"ca.crt", "tls.crt", "username"}

@@ -3,7 +3,6 @@ package nats
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -72,16 +71,9 @@ func (e *Emitter) Forget(ctx context.Context, of *inventory.Inventory, generatio
 		}
 		return fenced(c.mark)
 	}
-	var updates []inventory.Update
-	if err := e.Held(ctx, of, func(h inventory.Held) error {
-		updates = append(updates, inventory.Update{Key: h.Key, Held: true, Origin: h.Origin})
-		return nil
-	}); err != nil {
+	delta, err := sink.Removal(ctx, e, of, c.mark, generation, at)
+	if err != nil {
 		return err
-	}
-	slices.SortFunc(updates, func(a, b inventory.Update) int { return a.Key.Compare(b.Key) })
-	delta := sink.Delta{
-		Inventory: of, Base: c.mark, Generation: generation, Time: at, Schema: c.mark.Schema, Updates: slices.Values(updates),
 	}
 	final := sink.Mark{Generation: generation, Time: at, Forgotten: true}
 	err = e.publish(ctx, delta, final)

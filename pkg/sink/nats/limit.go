@@ -1,12 +1,10 @@
 package nats
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
-	kollectv1alpha1 "kollect.io/kollect/pkg/apis/kollect/v1alpha1"
 	"kollect.io/kollect/pkg/inventory"
 	"kollect.io/kollect/pkg/sink"
 	"kollect.io/kollect/pkg/sink/cloudevent"
@@ -15,13 +13,6 @@ import (
 // headroom is for the headers that a message has in a batch, and for generations
 // and sequences of more digits.
 const headroom = 256
-
-// limit is how large messages may be, in bytes, and what becomes of rows that
-// would be larger.
-type limit struct {
-	bytes     int
-	oversized kollectv1alpha1.OversizedRows
-}
 
 var _ sink.Limited = (*Emitter)(nil)
 
@@ -32,54 +23,33 @@ func (e *Emitter) Refuses(of *inventory.Inventory, key inventory.Key, row *inven
 	known := e.known
 	e.mu.Unlock()
 	l := e.limit(known)
-	if !l.mayExceed(row) {
+	if !l.MayExceed(row) {
 		return nil
 	}
-	_, err := l.message(placeOf(of), cloudevent.NewExport(of, 1, time.Time{}, e.Schema(of)), 0, key, row)
+	_, err := rowMessage(l, placeOf(of), cloudevent.NewExport(of, 1, time.Time{}, e.Schema(of)), 0, key, row)
 	return err
 }
 
 // limit is that of the server and of the stream, if it is known.
-func (e *Emitter) limit(known *facts) limit {
-	l := limit{int(e.conn.MaxPayload()), e.oversized}
+func (e *Emitter) limit(known *facts) cloudevent.Limit {
+	l := cloudevent.Limit{
+		Bytes: int(e.conn.MaxPayload()), Oversized: e.oversized, Field: "spec.nats",
+		Mend: "raise max_payload of the server and max_msg_size of the stream",
+	}
 	if known != nil && known.maxSize > 0 {
-		l.bytes = min(l.bytes, known.maxSize)
+		l.Bytes = min(l.Bytes, known.maxSize)
 	}
 	return l
 }
 
-// mayExceed tells most rows, of which nobody needs to know the exact size, from
-// others.
-func (l limit) mayExceed(row *inventory.Row) bool {
-	return len(row.Attributes())+len(row.Labels()) >= l.bytes/2 // the rest is names
-}
-
-// message returns the message of a row, or of a reference to it.
-func (l limit) message(p place, export *cloudevent.Export, sequence int64, key inventory.Key, row *inventory.Row) (*nats.Msg, error) {
+// rowMessage returns the message of a row, or of a reference to it.
+func rowMessage(l cloudevent.Limit, p place, export *cloudevent.Export, sequence int64, key inventory.Key, row *inventory.Row) (*nats.Msg, error) {
 	subject := p.row(key, row.Origin())
-	m := message(subject, export.Upserted(sequence, key, row))
-	if !l.mayExceed(row) {
-		return m, nil
+	event, err := l.Fit(export, sequence, key, row, func(e *cloudevent.Event) int { return sizeOf(message(subject, e)) + headroom })
+	if err != nil {
+		return nil, err
 	}
-	size, mend := sizeOf(m)+headroom, ", or set spec.nats.oversizedRows to Reference"
-	if size > l.bytes && l.oversized == kollectv1alpha1.OversizedReference {
-		m = message(subject, export.Referred(sequence, key, row))
-		size, mend = sizeOf(m)+headroom, ""
-	}
-	if size > l.bytes {
-		return nil, fmt.Errorf("%s of target %s takes a message of %d bytes, and the server and stream take %d: raise max_payload of the server and max_msg_size of the stream, leave large attributes out of the profile%s",
-			describe(row), row.Target(), size, l.bytes, mend)
-	}
-	return m, nil
-}
-
-// describe names a row's object.
-func describe(row *inventory.Row) string {
-	name := row.Name()
-	if row.Namespace() != "" {
-		name = row.Namespace() + "/" + name
-	}
-	return row.Resource().Kind + " " + name
+	return message(subject, event), nil
 }
 
 // sizeOf returns what a message takes of the server's and the stream's limits.

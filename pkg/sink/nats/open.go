@@ -58,7 +58,7 @@ func Open(ctx context.Context, spec kollectv1alpha1.NATSSink, secret map[string]
 		options.Dial = (&net.Dialer{}).DialContext
 	}
 	e := &Emitter{
-		stream: spec.Stream, oversized: spec.OversizedRows, timeout: options.Timeout, redact: newRedactor(secret), slots: make(chan struct{}, maxBatches),
+		stream: spec.Stream, oversized: spec.OversizedRows, timeout: options.Timeout, redact: sink.RedactorOf(secret, public...), slots: make(chan struct{}, maxBatches),
 		views: map[place]view{}, waiting: waiting{requests: map[int]*request{}},
 	}
 	connection := []nats.Option{

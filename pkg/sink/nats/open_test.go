@@ -50,7 +50,7 @@ func TestConfigurationIsChecked(t *testing.T) {
 }
 
 func TestErrorsHaveNoSecrets(t *testing.T) {
-	e := &Emitter{redact: newRedactor(map[string][]byte{"password": []byte("s3c/r3t\n"), "token": []byte("abc"), "ca.crt": []byte("public")})}
+	e := &Emitter{redact: sink.RedactorOf(map[string][]byte{"password": []byte("s3c/r3t\n"), "token": []byte("abc"), "ca.crt": []byte("public")}, public...)}
 	err := e.explain("connect", errors.New("dial nats://me:s3c%2Fr3t@host, s3c/r3t,\nabc, public"))
 	if want := "connect: dial nats://***@host, ***, abc, public"; err.Error() != want {
 		t.Errorf("error %q, want %q", err, want)

@@ -32,7 +32,7 @@ type writer struct {
 	place   place
 	delta   sink.Delta
 	export  *cloudevent.Export
-	limit   limit
+	limit   cloudevent.Limit
 
 	final    sink.Mark  // what is held when all is written
 	before   checkpoint // what there was at first
@@ -63,7 +63,7 @@ func (w *writer) plan(ctx context.Context) error {
 		if upserted++; upserted%batchMessages == 0 && ctx.Err() != nil {
 			break
 		}
-		if !w.limit.mayExceed(u.Row) {
+		if !w.limit.MayExceed(u.Row) {
 			continue
 		}
 		if _, err := w.upserted(0, u); err != nil {
@@ -108,7 +108,7 @@ func (w *writer) write(ctx context.Context) error {
 
 // upserted returns the message of a row, or an error if there is none.
 func (w *writer) upserted(sequence int64, u inventory.Update) (*nats.Msg, error) {
-	return w.limit.message(w.place, w.export, sequence, u.Key, u.Row)
+	return rowMessage(w.limit, w.place, w.export, sequence, u.Key, u.Row)
 }
 
 // marker writes what stands around all rows, if all are written.

@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"kollect.io/kollect/test/child"
+	"kollect.io/kollect/test/services/pki"
 )
 
 const (
@@ -32,7 +33,7 @@ type Server struct {
 	classes string
 	java    string
 	ports   []int // plaintext, SASL, TLS, SASL with TLS, controller
-	ca      *authority
+	ca      *pki.Authority
 	server  *child.Process // nil: it is down
 }
 
@@ -83,15 +84,15 @@ func (s *Server) command(ctx context.Context, class string, args ...string) *exe
 
 // init makes the configuration, the certificates and the data.
 func (s *Server) init(ctx context.Context) (err error) {
-	if s.ca, err = newAuthority(); err != nil {
+	if s.ca, err = pki.NewAuthority(); err != nil {
 		return err
 	}
-	certificate, key, err := s.ca.issue("localhost")
+	certificate, key, err := s.ca.Issue("localhost")
 	if err != nil {
 		return err
 	}
 	for name, content := range map[string][]byte{
-		"ca.pem": s.ca.pem, "server.pem": append(key, certificate...), "log4j2.properties": []byte(logging),
+		"ca.pem": s.ca.PEM, "server.pem": append(key, certificate...), "log4j2.properties": []byte(logging),
 		"server.properties": []byte(s.configuration()),
 	} {
 		if err := os.WriteFile(s.path(name), content, 0o600); err != nil {
@@ -216,9 +217,9 @@ func (s *Server) address(i int) string { return fmt.Sprintf("127.0.0.1:%d", s.po
 
 // CA returns the certificate of the authority, in PEM form, that has signed the
 // broker's, which is for localhost and 127.0.0.1.
-func (s *Server) CA() []byte { return s.ca.pem }
+func (s *Server) CA() []byte { return s.ca.PEM }
 
 // ClientCertificate returns a certificate of the user CN=name, and its key.
 func (s *Server) ClientCertificate(name string) (certificate, key []byte, err error) {
-	return s.ca.issue(name)
+	return s.ca.Issue(name)
 }

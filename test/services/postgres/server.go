@@ -21,6 +21,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"kollect.io/kollect/test/child"
+	"kollect.io/kollect/test/services/pki"
 )
 
 const (
@@ -39,7 +40,7 @@ type Server struct {
 	folder string // its own: data, certificates, log
 	bin    string
 	port   int
-	ca     *authority
+	ca     *pki.Authority
 	server *child.Process // nil: it is down
 }
 
@@ -90,15 +91,15 @@ func Programs() (string, error) {
 
 // init makes the data, the certificates and the configuration.
 func (s *Server) init(ctx context.Context) (err error) {
-	if s.ca, err = newAuthority(); err != nil {
+	if s.ca, err = pki.NewAuthority(); err != nil {
 		return err
 	}
-	certificate, key, err := s.ca.issue("localhost")
+	certificate, key, err := s.ca.Issue("localhost")
 	if err != nil {
 		return err
 	}
 	for name, content := range map[string][]byte{
-		"password": []byte(Password), "ca.crt": s.ca.pem, "server.crt": certificate, "server.key": key,
+		"password": []byte(Password), "ca.crt": s.ca.PEM, "server.crt": certificate, "server.key": key,
 		"pg_hba.conf": []byte("hostssl all " + Certified + " 127.0.0.1/32 cert\nhost all all 127.0.0.1/32 scram-sha-256\n"),
 	} {
 		if err := os.WriteFile(s.path(name), content, 0o600); err != nil {
@@ -196,11 +197,11 @@ func (s *Server) DSN(database string) string {
 
 // CA returns the certificate of the authority, in PEM form, that has signed the
 // server's, which is for localhost and 127.0.0.1.
-func (s *Server) CA() []byte { return s.ca.pem }
+func (s *Server) CA() []byte { return s.ca.PEM }
 
 // ClientCertificate returns a certificate of the user, and its key.
 func (s *Server) ClientCertificate(user string) (certificate, key []byte, err error) {
-	return s.ca.issue(user)
+	return s.ca.Issue(user)
 }
 
 func dsn(port int, user, password, database, query string) string {

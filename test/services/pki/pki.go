@@ -1,4 +1,6 @@
-package kafka
+// Package pki is the certificate authority of servers that tests start, and of
+// their users.
+package pki
 
 import (
 	"crypto/ecdsa"
@@ -12,14 +14,16 @@ import (
 	"time"
 )
 
-// authority signs certificates of servers and users.
-type authority struct {
+// Authority signs certificates of servers and users, which are valid for a day.
+type Authority struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
-	pem         []byte
+	// PEM is its own certificate.
+	PEM []byte
 }
 
-func newAuthority() (*authority, error) {
+// NewAuthority returns an authority with a key of its own.
+func NewAuthority() (*Authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
@@ -34,11 +38,11 @@ func newAuthority() (*authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &authority{certificate, key, encode("CERTIFICATE", der)}, nil
+	return &Authority{certificate, key, encode("CERTIFICATE", der)}, nil
 }
 
-// issue returns a certificate of the given common name, and its key.
-func (a *authority) issue(name string) (certificate, key []byte, err error) {
+// Issue returns a certificate of the given common name, and its key.
+func (a *Authority) Issue(name string) (certificate, key []byte, err error) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, nil, err
