@@ -1,13 +1,17 @@
 package test
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"kollect.io/kollect/test/controlplane"
 )
 
 func object(kind, name, spec string) string {
@@ -88,11 +92,39 @@ func TestAuthorsAreDeniedWhatTheyMayNotUse(t *testing.T) {
 		})
 	}
 
+	t.Run("the server all but finalizers", func(t *testing.T) { a.of(t).testServer(t) })
+
 	// Labels, finalizers and deletion are no use of anything.
 	a.kubectlMust("author", "label", "kollecttarget", "maps", "-n", "team-a", "a=b")
 	a.kubectlMust("author", "patch", "kollecttarget", "maps", "-n", "team-a", "--type=merge", "-p", `{"metadata":{"finalizers":["example.com/f"]}}`)
 	a.kubectlMust("author", "delete", "kollecttarget", "maps", "-n", "team-a", "--wait=false")
 	a.kubectlMust("author", "patch", "kollecttarget", "maps", "-n", "team-a", "--type=merge", "-p", `{"metadata":{"finalizers":null}}`)
+}
+
+// What the server may patch inventories for is their finalizers.
+func (a *admission) testServer(t *testing.T) {
+	a.must("", object("KollectInventory", "kept", "deletionPolicy: Delete"))
+	const server = "system:serviceaccount:kollect-system:kollect-apiserver"
+	patch := func(patch string) (string, error) {
+		return a.kubectl(server, "", "patch", "kollectinventory", "kept", "-n", "team-a", "--type=merge", "-p", patch)
+	}
+	for _, refused := range []string{
+		`{"spec":{"deletionPolicy":"Retain"}}`, `{"metadata":{"labels":{"a":"b"}}}`, `{"metadata":{"annotations":{"a":"b"}}}`,
+	} {
+		controlplane.Until(t, 30*time.Second, func() error { // policies reach admission by watches
+			if out, err := patch(refused); err == nil || !strings.Contains(out, "finalizers of inventories, and nothing else") {
+				return fmt.Errorf("patch %s: %v, %s", refused, err, out)
+			}
+			return nil
+		})
+		a.kubectlMust("", "patch", "kollectinventory", "kept", "-n", "team-a", "--type=merge", "-p", `{"spec":{"deletionPolicy":"Delete"},"metadata":{"labels":null,"annotations":null}}`)
+	}
+	if out, err := patch(`{"metadata":{"finalizers":["kollect.io/forget"]}}`); err != nil {
+		t.Errorf("the finalizer: %v, %s", err, out)
+	}
+	if out, err := patch(`{"metadata":{"finalizers":[]}}`); err != nil {
+		t.Errorf("no finalizer: %v, %s", err, out)
+	}
 }
 
 func (a *admission) kubectlMust(user string, args ...string) {

@@ -24,7 +24,8 @@ func newAdmission(t *testing.T) *admission {
 	a := &admission{T: t, cp: controlplane.ForTest(t, controlplane.Options{}), folder: t.TempDir(), kubeconfigs: map[string]string{}}
 	a.cp.MustKubectl(t, "apply", "--server-side", "-f", filepath.Join(artifacts, "crds"))
 	a.cp.MustKubectl(t, "wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
-	a.cp.MustKubectl(t, "apply", "--server-side", "-f", filepath.Join(artifacts, "rbac-users.yaml"), "-f", filepath.Join(artifacts, "admission.yaml"))
+	a.cp.MustKubectl(t, "apply", "--server-side", "-f", filepath.Join(artifacts, "namespace.yaml"),
+		"-f", filepath.Join(artifacts, "rbac-users.yaml"), "-f", filepath.Join(artifacts, "rbac-server.yaml"), "-f", filepath.Join(artifacts, "admission.yaml"))
 	if err := a.cp.AggregateClusterRoles(t.Context()); err != nil {
 		t.Fatal(err)
 	}
