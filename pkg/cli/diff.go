@@ -25,7 +25,7 @@ is not there yet is made, as the server would.
 
   + KEY  KIND  NAMESPACE/NAME   would be added
   ~ KEY  KIND  NAMESPACE/NAME   would be changed
-  - KEY  KIND  NAMESPACE/NAME   would be removed; NATS and PostgreSQL say the row's
+  - KEY  KIND  NAMESPACE/NAME   would be removed; all but object stores say the row's
                                 target in place of the object
 
 The sink need not be one of the inventory's: to see what a first export would bring,

@@ -32,7 +32,7 @@ It lists what goes, and asks before anything does. If it is cut short, run it ag
 
   PostgreSQL     rows are deleted, or marked as deleted where deletion is soft; a
                  line of the state table stays that names the inventory
-  NATS           each row gets the event that it was deleted; a checkpoint stays
+  NATS, Kafka    each row gets the event that it was deleted; a checkpoint stays
   object store   all generations are removed; a small _latest.json stays
 
 What stays keeps a server that was paused from bringing rows back.`
