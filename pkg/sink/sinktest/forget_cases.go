@@ -195,7 +195,7 @@ func testForgetInterrupted(t *testing.T, make func(t *testing.T) forgetful) {
 // forgetInterruptedAt reports whether there was a step to interrupt.
 func forgetInterruptedAt(t *testing.T, d forgetful, n int, how Interruption) bool {
 	s := NewSample(ref)
-	s.Fill(30)
+	s.Fill(6)
 	of := s.Snapshot().Inventory()
 	o := d.open(t, of)
 	o.export(t, s.Snapshot(), 1)
