@@ -30,6 +30,8 @@ type destination interface {
 // crasher is a destination whose server can crash.
 type crasher interface {
 	destination
+	// slow says that this is for long runs alone: the server is away for long.
+	slow() bool
 	kill() error
 	// up starts it again, with what it had.
 	up(ctx context.Context) error

@@ -12,6 +12,7 @@ import (
 var (
 	rounds = flag.Int("rounds", 6, "how often something crashes")
 	seed   = flag.Uint64("seed", 0, "of what crashes and when; 0: by chance")
+	only   = flag.String("only", "", "what crashes: those with this in their names; empty: all")
 )
 
 var shared world

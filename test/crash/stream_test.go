@@ -76,6 +76,8 @@ spec: {type: nats, nats: {url: %q, stream: %s}}
 `, s.server.URL(), streamName)
 }
 
+func (*stream) slow() bool { return false }
+
 func (s *stream) kill() error { return s.cp.KillProgram("nats-server") }
 
 func (s *stream) up(ctx context.Context) error { return s.cp.StartProgram(ctx, s.server.Program()) }

@@ -35,6 +35,8 @@ spec: {type: postgres, postgres: {schema: inventory, table: rows}, secretRef: {n
 `, t.server.DSN("postgres"))
 }
 
+func (*table) slow() bool { return false }
+
 func (t *table) kill() error {
 	t.server.Kill()
 	return nil

@@ -63,6 +63,8 @@ spec: {type: kafka, kafka: {brokers: [%q], topic: %s}}
 `, t.server.Address(), topicName)
 }
 
+func (*topic) slow() bool { return true }
+
 func (t *topic) kill() error {
 	t.server.Kill()
 	return nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -36,6 +37,9 @@ func (s *scene) leader() (leader, other *replica) {
 	return leader, other
 }
 
+// longRun is how many rounds are enough for servers that take long to start again.
+const longRun = 50
+
 // victim is what crashes, and how.
 type victim struct {
 	name  string
@@ -62,7 +66,7 @@ func (s *scene) victims() []victim {
 		}},
 	}
 	for _, d := range s.destinations {
-		if d, crashes := d.(crasher); crashes {
+		if d, crashes := d.(crasher); crashes && (!d.slow() || *rounds >= longRun) {
 			all = append(all, victim{d.name() + " killed", func(s *scene) {
 				s.must(d.kill())
 				s.must(d.up(s.Context()))
@@ -76,7 +80,7 @@ func (s *scene) victims() []victim {
 			}})
 		}
 	}
-	return all
+	return slices.DeleteFunc(all, func(v victim) bool { return !strings.Contains(v.name, *only) })
 }
 
 // await waits until a replica leads.

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"sync"
 
 	"k8s.io/client-go/kubernetes"
 
@@ -42,6 +41,42 @@ func (w *world) start(ctx context.Context, log io.Writer) (err error) {
 	if err := os.Setenv("GORACE", controlplane.RaceLog(w.races)); err != nil { // of servers
 		return err
 	}
+	ready := w.startDestinations(ctx)
+	err = w.startControlPlane(ctx, log)
+	if err := errors.Join(err, <-ready); err != nil {
+		return err
+	}
+	w.destinations = append(w.destinations, &lake{root: w.cp.SinkFileRoot()})
+	s, err := startStream(ctx, w.cp, log)
+	if err != nil {
+		return err
+	}
+	w.destinations = append(w.destinations, s)
+	return nil
+}
+
+// startDestinations starts those that need nothing else, which takes a while. What
+// it returns says when they are ready.
+func (w *world) startDestinations(ctx context.Context) <-chan error {
+	ready := make(chan error, 1)
+	go func() {
+		table, err := startTable(ctx)
+		if err != nil {
+			ready <- err
+			return
+		}
+		w.destinations = append(w.destinations, table)
+		topic, err := startTopic(ctx)
+		if err == nil {
+			w.destinations = append(w.destinations, topic)
+		}
+		ready <- err
+	}()
+	return ready
+}
+
+// startControlPlane starts a control plane, and both replicas.
+func (w *world) startControlPlane(ctx context.Context, log io.Writer) error {
 	binary, err := controlplane.KollectBinary(ctx, log, true)
 	if err != nil {
 		return err
@@ -64,7 +99,7 @@ func (w *world) start(ctx context.Context, log io.Writer) (err error) {
 			return err
 		}
 	}
-	return w.startDestinations(ctx, log)
+	return nil
 }
 
 // startReplica starts a server that takes over soon from one that is gone.
@@ -80,27 +115,6 @@ func (w *world) startReplica(ctx context.Context, binary, name string) (*replica
 	}
 	client, err := versioned.NewForConfig(server.Config())
 	return &replica{server, name, client}, err
-}
-
-func (w *world) startDestinations(ctx context.Context, log io.Writer) error {
-	w.destinations = append(w.destinations, &lake{root: w.cp.SinkFileRoot()})
-	start := []func() (destination, error){
-		func() (destination, error) { return startTable(ctx) },
-		func() (destination, error) { return startStream(ctx, w.cp, log) },
-		func() (destination, error) { return startTopic(ctx) },
-	}
-	started, errs := make([]destination, len(start)), make([]error, len(start))
-	var starting sync.WaitGroup
-	for i := range start {
-		starting.Go(func() { started[i], errs[i] = start[i]() })
-	}
-	starting.Wait()
-	for i, d := range started {
-		if errs[i] == nil {
-			w.destinations = append(w.destinations, d)
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // end stops everything, and fails if a server raced.
