@@ -15,8 +15,8 @@ import (
 
 const (
 	// maxProducers is how many producers wait for what they are to write next. Each
-	// has some connections of its own.
-	maxProducers = 64
+	// has some connections of its own, but for less than a minute when it waits.
+	maxProducers = 256
 	// transactionTimeout is when brokers abort a transaction that nobody ends, and
 	// that holds up who reads what is committed alone.
 	transactionTimeout = time.Minute

@@ -262,12 +262,13 @@ func (e *Emitter) ongoing(ctx context.Context, p place) (bool, error) {
 	if err != nil {
 		return false, cause(ctx, err)
 	}
-	for _, state := range response.TransactionStates {
-		err := kerr.ErrorForCode(state.ErrorCode)
-		if errors.Is(err, kerr.TransactionalIDNotFound) {
-			return true, nil
-		}
-		return state.State == "Ongoing", err
+	if len(response.TransactionStates) != 1 {
+		return false, errors.New("the broker did not tell of the transaction")
 	}
-	return false, errors.New("the broker did not tell of the transaction")
+	state := response.TransactionStates[0]
+	err = kerr.ErrorForCode(state.ErrorCode)
+	if errors.Is(err, kerr.TransactionalIDNotFound) {
+		return true, nil
+	}
+	return state.State == "Ongoing", err
 }

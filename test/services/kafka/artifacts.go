@@ -52,7 +52,7 @@ func exists(name string) bool {
 func fetch(ctx context.Context, log io.Writer, folder string) error {
 	mvn, err := exec.LookPath("mvn")
 	if err != nil {
-		return errors.New("Maven is missing: apt-get install maven")
+		return errors.New("mvn is missing: apt-get install maven")
 	}
 	part := folder + ".part"
 	if err := errors.Join(os.RemoveAll(part), os.MkdirAll(part, 0o755)); err != nil {

@@ -44,7 +44,7 @@ const answerTimeout = time.Minute
 func Start(ctx context.Context) (_ *Server, err error) {
 	s := &Server{}
 	if s.java, err = exec.LookPath("java"); err != nil {
-		return nil, errors.New("Java 17 is missing: apt-get install default-jre-headless")
+		return nil, errors.New("java, 17 or later, is missing: apt-get install default-jre-headless")
 	}
 	if s.classes, err = Fetch(ctx, os.Stderr); err != nil {
 		return nil, err
@@ -148,10 +148,10 @@ authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
 super.users=User:ANONYMOUS
 log.dirs=%s
 auto.create.topics.enable=false
-num.partitions=3
+num.partitions=1
 offsets.topic.num.partitions=1
 offsets.topic.replication.factor=1
-transaction.state.log.num.partitions=4
+transaction.state.log.num.partitions=1
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 share.coordinator.state.topic.replication.factor=1
@@ -159,7 +159,10 @@ share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 broker.session.timeout.ms=1000
 broker.heartbeat.interval.ms=200
-log.cleaner.backoff.ms=50
+log.cleaner.backoff.ms=500
+log.index.size.max.bytes=65536
+num.network.threads=1
+num.io.threads=2
 log.cleaner.dedupe.buffer.size=4194304
 `, s.ports[4], strings.Join(listeners, ","), strings.Join(listeners[:4], ","), s.path("server.pem"), s.path("ca.pem"), s.path("data"))
 	return b.String()
