@@ -6,7 +6,6 @@ import (
 	"strconv"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nuid"
 
 	"kollect.io/kollect/pkg/inventory"
 	"kollect.io/kollect/pkg/sink"
@@ -42,6 +41,7 @@ type writer struct {
 	last     uint64     // sequence of the checkpoint that the next batch follows
 	pending  []*nats.Msg
 	bytes    int
+	sent     chan answer // of the batch that the server is committing; nil: there is none
 }
 
 func newWriter(e *Emitter, known *facts, p place, c checkpoint, delta sink.Delta) *writer {
@@ -87,6 +87,15 @@ func (w *writer) moves(u inventory.Update) bool {
 }
 
 func (w *writer) write(ctx context.Context) error {
+	err := w.writeAll(ctx)
+	// The last batch may be on its way, whatever became of the others.
+	if committed := w.explain(w.committed()); err == nil {
+		err = committed
+	}
+	return err
+}
+
+func (w *writer) writeAll(ctx context.Context) error {
 	if !w.known.atomic {
 		if err := w.claim(ctx); err != nil {
 			return err
@@ -165,9 +174,8 @@ func (w *writer) add(ctx context.Context, m *nats.Msg) error {
 
 // flush writes what is pending, and the mark as a checkpoint.
 func (w *writer) flush(ctx context.Context, mark sink.Mark) (err error) {
-	doing := fmt.Sprintf("publish generation %d", w.delta.Generation)
 	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("%s: %w", doing, err)
+		return fmt.Errorf("%s: %w", w.doing(), err)
 	}
 	if w.known.atomic {
 		err = w.writeBatch(ctx, mark)
@@ -176,8 +184,12 @@ func (w *writer) flush(ctx context.Context, mark sink.Mark) (err error) {
 	}
 	clear(w.pending)
 	w.pending, w.bytes = w.pending[:0], 0
-	return w.emitter.explain(doing, err)
+	return w.explain(err)
 }
+
+func (w *writer) doing() string { return fmt.Sprintf("publish generation %d", w.delta.Generation) }
+
+func (w *writer) explain(err error) error { return w.emitter.explain(w.doing(), err) }
 
 func (w *writer) checkpoint(mark sink.Mark) (*nats.Msg, error) {
 	event, err := w.export.Marker(w.next(), cloudevent.Checkpoint, mark)
@@ -189,43 +201,10 @@ func (w *writer) checkpoint(mark sink.Mark) (*nats.Msg, error) {
 	return m, nil
 }
 
-// writeBatch writes all that is pending, and the checkpoint, or nothing.
-func (w *writer) writeBatch(ctx context.Context, mark sink.Mark) error {
-	last, err := w.checkpoint(mark)
-	if err != nil {
-		return err
-	}
-	if len(w.pending) > 0 {
-		select {
-		case w.emitter.slots <- struct{}{}:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		defer func() { <-w.emitter.slots }()
-		losses := w.emitter.losses()
-		id := nuid.Next()
-		w.pending = append(w.pending, last)
-		for i, m := range w.pending {
-			m.Header[headerBatch] = []string{id}
-			m.Header[headerBatchSequence] = []string{strconv.Itoa(i + 1)}
-			if m == last {
-				m.Header[headerBatchCommit] = []string{"1"}
-			} else if err := w.emitter.conn.PublishMsg(m); err != nil {
-				return err
-			}
-		}
-		if w.emitter.losses() != losses {
-			return errLost // and with it some of the batch
-		}
-	}
-	w.last, err = w.emitter.publishOne(ctx, last)
-	return err
-}
-
 // claim notes that the content is about to change, so that who wrote before can't
 // go on, and finds out whether he did since the rows were read.
 func (w *writer) claim(ctx context.Context) error {
-	doing := fmt.Sprintf("publish generation %d", w.delta.Generation)
+	doing := w.doing()
 	m, err := w.checkpoint(w.delta.Begun())
 	if err != nil {
 		return err
