@@ -15,10 +15,10 @@ help: ## this list
 	@echo 'It needs Go and git; make test also g++. Needed programs of Kubernetes are'
 	@echo 'built once into _bin (some minutes), unless they are on PATH or in KUBEBUILDER_ASSETS.'
 
-demo: _bin/dev ## start a control plane, fill it with samples and show what Kollect makes of them; SINKS=postgres,nats
+demo: _bin/dev ## start a control plane, fill it with samples and show what Kollect makes of them; SINKS=postgres,nats,kafka
 	@_bin/dev demo $(SINKS)
 
-up: _bin/dev ## start etcd, kube-apiserver and kollect-apiserver in the background, in _run; SINKS=postgres,nats
+up: _bin/dev ## start etcd, kube-apiserver and kollect-apiserver in the background, in _run; SINKS=postgres,nats,kafka
 	@_bin/dev up $(SINKS)
 
 down: _bin/dev ## end what up or demo started, and remove _run
@@ -31,8 +31,9 @@ test: ## run every test, race detector on, a real control plane included
 	@hack/test.sh
 
 soak: _bin/dev ## let servers crash 200 times and compare all destinations each time; ROUNDS=200 SEED=0
-	@bash -c '. hack/lib.sh; need_cc; need_postgres'
+	@bash -c '. hack/lib.sh; need_cc; need_postgres; need_kafka'
 	@_bin/dev binaries
+	@_bin/dev kafka
 	go test -race -vet=off -ldflags=-w -count=1 -v -timeout=24h -run=TestDestinationsEqualTheRowsAfterCrashes ./test/crash -rounds=$(or $(ROUNDS),200) -seed=$(or $(SEED),0)
 
 verify: ## gofmt, vet, staticcheck, logcheck, govulncheck, generated code, tidy modules

@@ -30,7 +30,7 @@ type service interface {
 }
 
 // services are those that up can start.
-var services = []service{postgresService{}, natsService{}}
+var services = []service{postgresService{}, natsService{}, kafkaService{}}
 
 // want notes which services are asked for, in one list or several.
 func (d *dev) want(lists []string) error {
@@ -48,15 +48,23 @@ func (d *dev) want(lists []string) error {
 	return nil
 }
 
+// need has a function of hack/lib.sh look for programs, or install them.
+func (d *dev) need(ctx context.Context, function string) error {
+	cmd := exec.CommandContext(ctx, "bash", "-c", "set -o errexit -o nounset -o pipefail; source hack/lib.sh; "+function)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = d.root, d.out, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("look for programs: %w", err)
+	}
+	return nil
+}
+
 type postgresService struct{}
 
 func (postgresService) name() string { return "postgres" }
 
 func (p postgresService) start(ctx context.Context, d *dev, cp *controlplane.ControlPlane) (string, error) {
-	install := exec.CommandContext(ctx, "bash", "-c", "set -o errexit -o nounset -o pipefail; source hack/lib.sh; need_postgres")
-	install.Dir, install.Stdout, install.Stderr = d.root, d.out, os.Stderr
-	if err := install.Run(); err != nil {
-		return "", fmt.Errorf("look for PostgreSQL: %w", err)
+	if err := d.need(ctx, "need_postgres"); err != nil {
+		return "", err
 	}
 	folder, err := cp.TempDir(p.name()) // root's PostgreSQL runs as somebody else
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -41,22 +42,31 @@ type Server struct {
 const answerTimeout = time.Minute
 
 // Start makes a server and waits until it answers.
-func Start(ctx context.Context) (_ *Server, err error) {
-	s := &Server{}
+func Start(ctx context.Context) (*Server, error) {
+	folder, err := os.MkdirTemp("", "kollect-kafka-")
+	if err != nil {
+		return nil, err
+	}
+	s, err := Make(ctx, folder, os.Stderr)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(folder))
+	}
+	if err := s.Up(ctx); err != nil {
+		return nil, errors.Join(err, s.Stop())
+	}
+	return s, nil
+}
+
+// Make makes a server in a folder, and does not start it. As to log see Fetch.
+func Make(ctx context.Context, folder string, log io.Writer) (*Server, error) {
+	s := &Server{folder: folder}
+	var err error
 	if s.java, err = exec.LookPath("java"); err != nil {
 		return nil, errors.New("java, 17 or later, is missing: apt-get install default-jre-headless")
 	}
-	if s.classes, err = Fetch(ctx, os.Stderr); err != nil {
+	if s.classes, err = Fetch(ctx, log); err != nil {
 		return nil, err
 	}
-	if s.folder, err = os.MkdirTemp("", "kollect-kafka-"); err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.Stop())
-		}
-	}()
 	for range 5 {
 		port, err := child.FreePort()
 		if err != nil {
@@ -64,10 +74,7 @@ func Start(ctx context.Context) (_ *Server, err error) {
 		}
 		s.ports = append(s.ports, port)
 	}
-	if err := s.init(ctx); err != nil {
-		return nil, err
-	}
-	return s, s.Up(ctx)
+	return s, s.init(ctx)
 }
 
 func (s *Server) path(name string) string { return filepath.Join(s.folder, name) }
@@ -168,24 +175,34 @@ log.cleaner.dedupe.buffer.size=4194304
 	return b.String()
 }
 
-// Up starts the broker, if it is down, and waits until it answers.
-func (s *Server) Up(ctx context.Context) error {
-	if s.server != nil {
-		return nil
-	}
-	server, err := child.Start(s.command(context.WithoutCancel(ctx), "kafka.Kafka", s.path("server.properties")), s.path("log"), false)
-	if err != nil {
-		return err
-	}
-	s.server = server
+// Command returns the program with its arguments. Who cancels ctx ends it.
+func (s *Server) Command(ctx context.Context) *exec.Cmd {
+	return s.command(ctx, "kafka.Kafka", s.path("server.properties"))
+}
+
+// Ready says why the server does not answer.
+func (s *Server) Ready(ctx context.Context) error {
 	client, err := kgo.NewClient(kgo.SeedBrokers(s.Address()), kgo.RequestRetries(0), kgo.DisableClientMetrics())
 	if err != nil {
 		return err
 	}
 	defer client.Close()
+	return client.Ping(ctx)
+}
+
+// Up starts the broker, if it is down, and waits until it answers.
+func (s *Server) Up(ctx context.Context) error {
+	if s.server != nil {
+		return nil
+	}
+	server, err := child.Start(s.Command(context.WithoutCancel(ctx)), s.path("log"), false)
+	if err != nil {
+		return err
+	}
+	s.server = server
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	return server.Await(ctx, client.Ping)
+	return server.Await(ctx, s.Ready)
 }
 
 // Kill ends the broker at once, as a crash does.
