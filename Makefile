@@ -30,11 +30,11 @@ build: require-go ## build the commands into _bin
 test: ## run every test, race detector on, a real control plane included
 	@hack/test.sh
 
-soak: _bin/dev ## let servers crash 200 times and compare all destinations each time; ROUNDS=200 SEED=0
+soak: _bin/dev ## let servers crash 200 times and compare all destinations each time; ROUNDS=200 SEED=0 ONLY=
 	@bash -c '. hack/lib.sh; need_cc; need_postgres; need_kafka'
 	@_bin/dev binaries
 	@_bin/dev kafka
-	go test -race -vet=off -ldflags=-w -count=1 -v -timeout=24h -run=TestDestinationsEqualTheRowsAfterCrashes ./test/crash -rounds=$(or $(ROUNDS),200) -seed=$(or $(SEED),0)
+	go test -race -vet=off -ldflags=-w -count=1 -v -timeout=24h -run=TestDestinationsEqualTheRowsAfterCrashes ./test/crash -rounds=$(or $(ROUNDS),200) -seed=$(or $(SEED),0) -only='$(ONLY)'
 
 verify: ## gofmt, vet, staticcheck, logcheck, govulncheck, generated code, tidy modules
 	@hack/verify.sh

@@ -26,6 +26,9 @@ func TestDestinationsEqualTheRowsAfterCrashes(t *testing.T) {
 	})
 	r := rand.New(rand.NewPCG(*seed, 0))
 	victims, counts := s.victims(), map[string]int{}
+	if len(victims) == 0 {
+		t.Fatalf("nothing that crashes has -only=%s in its name", *only)
+	}
 	var deck []int
 	for ; round <= *rounds; round++ {
 		if len(deck) == 0 { // each of them once, before one comes again
