@@ -3,6 +3,7 @@ package nats
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -18,6 +19,8 @@ const (
 	// askAgain is when to ask again if nothing comes: what is asked of a consumer on
 	// another server than this one's gets lost if it comes before the consumer.
 	askAgain = time.Second
+	// maxReadings is how often rows are read, if the server leaves out some.
+	maxReadings = 5
 	// consumerLifetime is how long the server keeps a consumer that nobody reads.
 	consumerLifetime = time.Minute
 )
@@ -32,21 +35,8 @@ func (e *Emitter) Held(ctx context.Context, of *inventory.Inventory, yield func(
 	const doing = "read back rows"
 	p := placeOf(of)
 	e.overlook(p)
-	newest, err := e.get(ctx, map[string]any{"last_by_subj": p.all()})
+	r, err := e.readBack(ctx, p)
 	if err != nil {
-		return e.explain(doing, err)
-	}
-	if newest == nil {
-		e.see(p, view{})
-		return nil
-	}
-	consumer, err := e.createConsumer(ctx, p)
-	if err != nil {
-		return e.explain(doing, err)
-	}
-	defer e.dispose(ctx, consumer)
-	r := reading{place: p, until: newest.Sequence, rows: map[inventory.Key]inventory.Held{}}
-	if err := e.read(ctx, consumer, &r); err != nil {
 		return e.explain(doing, err)
 	}
 	e.see(p, view{checkpoint: r.checkpoint, last: r.last})
@@ -56,6 +46,39 @@ func (e *Emitter) Held(ctx context.Context, of *inventory.Inventory, yield func(
 		}
 	}
 	return nil
+}
+
+// readBack reads all rows, again if the server left some out. It does so when a
+// request for more runs out while it has the next message in hand: it goes on with
+// the one after that, and counts the one that it skipped as pending for good, by
+// which it is known. What others write meanwhile is pending too, and read. In case
+// that something else counts there, two readings that agree will do.
+func (e *Emitter) readBack(ctx context.Context, p place) (*reading, error) {
+	var before *reading
+	for range maxReadings {
+		newest, err := e.get(ctx, map[string]any{"last_by_subj": p.all()})
+		if err != nil || newest == nil {
+			return &reading{}, err
+		}
+		r := &reading{place: p, until: newest.Sequence, rows: map[inventory.Key]inventory.Held{}}
+		if err := e.readOnce(ctx, r); err != nil {
+			return nil, err
+		}
+		if r.pending == 0 || before != nil && before.last == r.last && maps.Equal(before.rows, r.rows) {
+			return r, nil
+		}
+		before = r
+	}
+	return nil, fmt.Errorf("the server left out messages %d times", maxReadings)
+}
+
+func (e *Emitter) readOnce(ctx context.Context, r *reading) error {
+	consumer, err := e.createConsumer(ctx, r.place)
+	if err != nil {
+		return err
+	}
+	defer e.dispose(ctx, consumer)
+	return e.read(ctx, consumer, r)
 }
 
 func (e *Emitter) createConsumer(ctx context.Context, p place) (jetstream.Consumer, error) {
@@ -100,6 +123,7 @@ type reading struct {
 	until      uint64 // the sequence that must be reached
 	checkpoint uint64
 	last       uint64 // of the messages
+	pending    uint64 // how many are to come, as the server counts
 	rows       map[inventory.Key]inventory.Held
 }
 
@@ -111,8 +135,8 @@ func (e *Emitter) read(ctx context.Context, consumer jetstream.Consumer, r *read
 	}
 	defer messages.Stop()
 	for n := uint64(1); ; n++ {
-		m, err := e.nextMessage(ctx, messages)
-		if err != nil {
+		m, err := e.nextMessage(ctx, messages, r.last >= r.until)
+		if m == nil || err != nil {
 			return err
 		}
 		meta, err := m.Metadata()
@@ -125,16 +149,28 @@ func (e *Emitter) read(ctx context.Context, consumer jetstream.Consumer, r *read
 		if err := r.take(m, meta.Sequence.Stream); err != nil {
 			return err
 		}
-		if r.last >= r.until {
+		r.pending = meta.NumPending
+		if r.last >= r.until && r.pending == 0 {
 			return nil
 		}
 	}
 }
 
-func (e *Emitter) nextMessage(ctx context.Context, messages jetstream.MessagesContext) (jetstream.Msg, error) {
+// nextMessage returns the next message. Beyond the last one that must come it
+// returns none if none comes soon.
+func (e *Emitter) nextMessage(ctx context.Context, messages jetstream.MessagesContext, beyond bool) (jetstream.Msg, error) {
 	ctx, done := e.bounded(ctx)
 	defer done()
-	m, err := messages.Next(jetstream.NextContext(ctx))
+	if !beyond {
+		m, err := messages.Next(jetstream.NextContext(ctx))
+		return m, cause(ctx, err)
+	}
+	soon, cancel := context.WithTimeout(ctx, 2*askAgain)
+	defer cancel()
+	m, err := messages.Next(jetstream.NextContext(soon))
+	if err != nil && soon.Err() != nil && ctx.Err() == nil {
+		return nil, nil
+	}
 	return m, cause(ctx, err)
 }
 
