@@ -167,7 +167,7 @@ func (d *destination) consume(ctx context.Context, of *inventory.Inventory, take
 	}
 	for _, r := range records {
 		if last, ours := strings.CutPrefix(string(r.Key), prefixOf(of)); ours && !r.Attrs.IsControl() {
-			if err := take(header(r, "ce_type"), last, r); err != nil {
+			if err := take(headerOf(r, "ce_type"), last, r); err != nil {
 				return err
 			}
 		}
@@ -175,7 +175,7 @@ func (d *destination) consume(ctx context.Context, of *inventory.Inventory, take
 	return nil
 }
 
-// settle returns the stable offsets of the partitions.
+// settle returns the stable offsets of the partitions, once these have leaders.
 func (d *destination) settle(ctx context.Context, of *inventory.Inventory) (kadm.ListedOffsets, error) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
@@ -185,13 +185,17 @@ func (d *destination) settle(ctx context.Context, of *inventory.Inventory) (kadm
 		if err != nil {
 			return nil, err
 		}
-		if state := states[id].State; !strings.HasPrefix(state, "Prepare") {
-			return admin.ListCommittedOffsets(ctx, d.spec.Topic)
+		if strings.HasPrefix(states[id].State, "Prepare") {
+			continue
+		}
+		ends, err := admin.ListCommittedOffsets(ctx, d.spec.Topic)
+		if err == nil || ctx.Err() != nil {
+			return ends, err
 		}
 	}
 }
 
-func header(r *kgo.Record, name string) string {
+func headerOf(r *kgo.Record, name string) string {
 	for _, h := range r.Headers {
 		if h.Key == name {
 			return string(h.Value)
@@ -243,15 +247,15 @@ func readRow(r *kgo.Record, last string) (attributes string, err error) {
 	if err := json.Unmarshal(r.Value, &row); err != nil {
 		return "", fmt.Errorf("row at %s: %w", r.Key, err)
 	}
-	if row.Key != last || row.Key != header(r, "ce_subject") {
-		return "", fmt.Errorf("row %s, of subject %s in its headers, is at %s", row.Key, header(r, "ce_subject"), r.Key)
+	if row.Key != last || row.Key != headerOf(r, "ce_subject") {
+		return "", fmt.Errorf("row %s, of subject %s in its headers, is at %s", row.Key, headerOf(r, "ce_subject"), r.Key)
 	}
 	return string(row.Attributes), nil
 }
 
 func (d *destination) Log(ctx context.Context, of *inventory.Inventory) (events []sinktest.Event, err error) {
 	err = d.consume(ctx, of, func(kind, last string, r *kgo.Record) (err error) {
-		event := sinktest.Event{ID: header(r, "ce_id"), Key: last}
+		event := sinktest.Event{ID: headerOf(r, "ce_id"), Key: last}
 		switch kind {
 		case "io.kollect.row.upserted.v1":
 			if event.Attributes, err = readRow(r, last); err != nil {

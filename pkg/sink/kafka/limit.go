@@ -36,7 +36,7 @@ func (e *Emitter) limit(bytes int) cloudevent.Limit {
 
 // rowRecord returns the record of a row, or of a reference to it.
 func rowRecord(l cloudevent.Limit, p place, export *cloudevent.Export, sequence int64, key inventory.Key, row *inventory.Row) (*kgo.Record, error) {
-	name := p.key(key.String())
+	name := p.row(key)
 	event, err := l.Fit(export, sequence, key, row, func(e *cloudevent.Event) int { return sizeOf(record(name, e)) + headroom })
 	if err != nil {
 		return nil, err

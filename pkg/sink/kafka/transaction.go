@@ -15,17 +15,40 @@ import (
 // prefix is of CloudEvents' attributes in Kafka's headers.
 const prefix = "ce_"
 
+// headers are the names of headers of attributes, made once and not for each record.
+var headers = map[string]string{
+	"specversion": "ce_specversion", "id": "ce_id", "type": "ce_type", "source": "ce_source", "time": "ce_time", "subject": "ce_subject",
+	"cluster": "ce_cluster", "generation": "ce_generation", "target": "ce_target", "kind": "ce_kind", "rowhash": "ce_rowhash",
+	"schemaversion": "ce_schemaversion", "dataref": "ce_dataref",
+}
+
+func header(name string) string {
+	if known, ok := headers[name]; ok {
+		return known
+	}
+	return prefix + name
+}
+
+var contentType = []byte(cloudevent.ContentType)
+
 // record returns the event as a record. One without data has no value, which is what
 // compaction takes for a key that is gone.
 func record(key []byte, event *cloudevent.Event) *kgo.Record {
-	r := &kgo.Record{Key: key, Headers: make([]kgo.RecordHeader, 0, 15)}
-	event.Attributes(func(name, value string) bool {
-		r.Headers = append(r.Headers, kgo.RecordHeader{Key: prefix + name, Value: []byte(value)})
-		return true
-	})
+	n, size := 1, 0
+	for _, value := range event.Attributes {
+		n++
+		size += len(value)
+	}
+	values := make([]byte, 0, size) // of all headers, in one piece
+	r := &kgo.Record{Key: key, Headers: make([]kgo.RecordHeader, 0, n)}
+	for name, value := range event.Attributes {
+		at := len(values)
+		values = append(values, value...)
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: header(name), Value: values[at:len(values):len(values)]})
+	}
 	if len(event.Data) > 0 {
 		r.Value = event.Data
-		r.Headers = append(r.Headers, kgo.RecordHeader{Key: "content-type", Value: []byte(cloudevent.ContentType)})
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: "content-type", Value: contentType})
 	}
 	return r
 }

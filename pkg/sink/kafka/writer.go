@@ -88,7 +88,7 @@ func (w *writer) write(ctx context.Context) error {
 
 func (w *writer) recordOf(u inventory.Update) (*kgo.Record, error) {
 	if u.Row == nil {
-		return record(w.place.key(u.Key.String()), w.export.Deleted(w.sequence, u.Key, u.Origin)), nil
+		return record(w.place.row(u.Key), w.export.Deleted(w.sequence, u.Key, u.Origin)), nil
 	}
 	return rowRecord(w.limit, w.place, w.export, w.sequence, u.Key, u.Row)
 }
