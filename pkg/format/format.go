@@ -15,7 +15,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"time"
 
 	"kollect.io/kollect/pkg/inventory"
@@ -38,8 +37,14 @@ const (
 	Kind       = "InventorySnapshot"
 )
 
-// schemaVersion rises when what is written for the same rows changes.
-const schemaVersion = 1
+// schemaVersion rises when what is written for the same rows changes; that of
+// Parquet also when its compressor writes something else.
+func (f Format) schemaVersion() string {
+	if f == Parquet {
+		return "2"
+	}
+	return "1"
+}
 
 // Options says which export a file belongs to.
 type Options struct {
@@ -76,7 +81,7 @@ func (f Format) ContentType() string {
 // Schema identifies the format, its version and, where the format has columns,
 // those of the inventory.
 func (f Format) Schema(of *inventory.Inventory) string {
-	schema := string(f) + "/" + strconv.Itoa(schemaVersion)
+	schema := string(f) + "/" + f.schemaVersion()
 	if f != Parquet && f != CSV || len(of.Columns) == 0 {
 		return schema
 	}

@@ -153,7 +153,7 @@ func TestBytesAreThoseOfTheSchemaVersion(t *testing.T) {
 	}
 	const golden = "testdata/digests"
 	if diff := diffGolden(t, golden, got); diff != "" {
-		t.Errorf("the bytes have changed: raise schemaVersion, then write %s anew: -want +got\n%s", golden, diff)
+		t.Errorf("the bytes have changed: raise its schemaVersion, then write %s anew: -want +got\n%s", golden, diff)
 	}
 }
 

@@ -76,7 +76,7 @@ func writerOptions(columns []column, snapshot *inventory.Snapshot, options Optio
 	of := snapshot.Inventory()
 	result := []parquet.WriterOption{
 		schemaOf(columns),
-		parquet.CreatedBy("kollect.io/kollect", strconv.Itoa(schemaVersion), ""),
+		parquet.CreatedBy("kollect.io/kollect", Parquet.schemaVersion(), ""),
 		parquet.Compression(&zstd.Codec{Level: zstd.SpeedFastest}),
 		parquet.SortingWriterConfig(parquet.SortingColumns(
 			parquet.Ascending("kind"), parquet.Ascending("resource_namespace"), parquet.Ascending("resource_name"))),

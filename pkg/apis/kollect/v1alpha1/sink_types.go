@@ -248,7 +248,7 @@ type KafkaSink struct {
 // +kubebuilder:validation:XValidation:rule="(self.type == 'nats') == has(self.nats)",message="must be set if, and only if, type is nats",fieldPath=".nats"
 // +kubebuilder:validation:XValidation:rule="(self.type == 'kafka') == has(self.kafka)",message="must be set if, and only if, type is kafka",fieldPath=".kafka"
 // +kubebuilder:validation:XValidation:rule="self.type != 'postgres' || has(self.secretRef)",message="secretRef is required for type postgres: its Secret holds the connection string",fieldPath=".secretRef"
-// +kubebuilder:validation:XValidation:rule="self.type != 'kafka' || !has(self.kafka.saslMechanism) || has(self.secretRef)",message="secretRef is required with kafka.saslMechanism: its Secret says who to log in as",fieldPath=".secretRef"
+// +kubebuilder:validation:XValidation:rule="!has(self.kafka) || !has(self.kafka.saslMechanism) || has(self.secretRef)",message="secretRef is required with kafka.saslMechanism: its Secret says who to log in as",fieldPath=".secretRef"
 type SinkSpec struct {
 	// Type names the member that is set.
 	Type SinkType `json:"type"`
