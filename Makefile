@@ -44,7 +44,8 @@ generate: require-go ## after a change of pkg/apis: deep copies, clients, OpenAP
 
 bench: _bin/dev ## ratios beside their yardsticks, for benchstat; BENCH_OBJECTS=100000
 	@_bin/dev binaries
-	go test -run='^$$' -bench=. -benchtime=1x -timeout=60m ./test/bench/...
+	@_bin/dev kafka
+	go test -run='^$$' -bench=. -benchtime=1x -timeout=120m ./test/bench/...
 	go -C test/nats test -run='^$$' -bench=. -benchtime=1x -timeout=60m .
 
 .PHONY: _bin/dev require-go
