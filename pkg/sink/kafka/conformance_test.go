@@ -52,7 +52,7 @@ func newTopic() string { return fmt.Sprintf("Test.rows_%d", topics.Add(1)) }
 
 // destination is a topic of its own, which the sink creates.
 type destination struct {
-	faults
+	sinktest.Injector
 	consumer consumer
 	spec     kollectv1alpha1.KafkaSink
 	secret   map[string][]byte
@@ -64,8 +64,7 @@ type destination struct {
 
 func newDestination(t *testing.T) *destination {
 	d := &destination{
-		faults: faults{left: -1},
-		spec:   kollectv1alpha1.KafkaSink{Brokers: []string{server.Address()}, Topic: newTopic()},
+		spec: kollectv1alpha1.KafkaSink{Brokers: []string{server.Address()}, Topic: newTopic()},
 	}
 	t.Cleanup(d.consumer.close)
 	return d
@@ -78,7 +77,7 @@ func (d *destination) Open(t *testing.T) sink.EventEmitter {
 
 func (d *destination) open(t *testing.T) *Emitter {
 	t.Helper()
-	emitter, err := Open(t.Context(), d.spec, d.secret, Options{Dial: d.faults.dial, RetryWait: time.Millisecond})
+	emitter, err := Open(t.Context(), d.spec, d.secret, Options{Dial: d.Dial, RetryWait: time.Millisecond})
 	if err != nil {
 		t.Fatalf("open: %v", err)
 	}
@@ -277,7 +276,7 @@ func (d *destination) Log(ctx context.Context, of *inventory.Inventory) (events 
 // Interrupt has exports take several transactions, that they are interrupted between
 // them too.
 func (d *destination) Interrupt(n int, how sinktest.Interruption) {
-	d.faults.Interrupt(n, how)
+	d.Injector.Interrupt(n, how)
 	for _, e := range d.emitters {
 		if e.records = d.records; n >= 0 {
 			e.records = d.split

@@ -1,8 +1,6 @@
 package kafka
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"strings"
@@ -45,27 +43,4 @@ func credentials(mechanism string, secret map[string][]byte) (sasl.Mechanism, er
 		return scram.Auth{User: user, Pass: password}.AsSha512Mechanism(), nil
 	}
 	return nil, fmt.Errorf("spec.kafka.saslMechanism: %q must be PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER", mechanism)
-}
-
-// tlsConfig returns how connections are encrypted; nil: they are not.
-func tlsConfig(always bool, secret map[string][]byte) (*tls.Config, error) {
-	ca, certificate, key := secret["ca.crt"], secret["tls.crt"], secret["tls.key"]
-	if !always && len(ca) == 0 && len(certificate) == 0 && len(key) == 0 {
-		return nil, nil
-	}
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if len(ca) > 0 {
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(ca) {
-			return nil, errors.New("spec.secretRef: ca.crt must have certificates in PEM")
-		}
-	}
-	if len(certificate) > 0 || len(key) > 0 {
-		pair, err := tls.X509KeyPair(certificate, key)
-		if err != nil {
-			return nil, errors.New("spec.secretRef: tls.crt and tls.key must be a certificate and its key in PEM")
-		}
-		config.Certificates = []tls.Certificate{pair}
-	}
-	return config, nil
 }

@@ -67,7 +67,7 @@ func Open(ctx context.Context, spec kollectv1alpha1.KafkaSink, secret map[string
 	if err != nil {
 		return nil, sink.Permanent(err)
 	}
-	trust, err := tlsConfig(spec.TLS, secret)
+	trust, err := sink.TLSConfig(secret, spec.TLS)
 	if err != nil {
 		return nil, sink.Permanent(err)
 	}

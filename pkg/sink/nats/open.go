@@ -2,8 +2,6 @@ package nats
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -79,15 +77,12 @@ func Open(ctx context.Context, spec kollectv1alpha1.NATSSink, secret map[string]
 	if err != nil {
 		return nil, sink.Permanent(err)
 	}
-	trust, err := tlsConfig(secret)
+	trust, err := sink.TLSConfig(secret, address.Scheme == "tls")
 	if err != nil {
 		return nil, sink.Permanent(err)
 	}
 	connection = append(connection, who...)
-	if trust != nil || address.Scheme == "tls" {
-		if trust == nil {
-			trust = &tls.Config{MinVersion: tls.VersionTLS12}
-		}
+	if trust != nil {
 		connection = append(connection, nats.Secure(trust))
 	}
 	if e.conn, err = nats.Connect(address.String(), connection...); err != nil {
@@ -156,29 +151,6 @@ func credentials(secret map[string][]byte) ([]nats.Option, error) {
 		return nil, errors.New("spec.secretRef: nkey must be the seed of a user's key, which begins with SU")
 	}
 	return []nats.Option{nats.Nkey(public, key.Sign)}, nil
-}
-
-// tlsConfig returns what the Secret says of TLS, or nil.
-func tlsConfig(secret map[string][]byte) (*tls.Config, error) {
-	ca, certificate, key := secret["ca.crt"], secret["tls.crt"], secret["tls.key"]
-	if len(ca) == 0 && len(certificate) == 0 && len(key) == 0 {
-		return nil, nil
-	}
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if len(ca) > 0 {
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(ca) {
-			return nil, errors.New("spec.secretRef: ca.crt must have certificates in PEM")
-		}
-	}
-	if len(certificate) > 0 || len(key) > 0 {
-		pair, err := tls.X509KeyPair(certificate, key)
-		if err != nil {
-			return nil, errors.New("spec.secretRef: tls.crt and tls.key must be a certificate and its key in PEM")
-		}
-		config.Certificates = []tls.Certificate{pair}
-	}
-	return config, nil
 }
 
 // dialer dials also long after Open has returned.
