@@ -2,6 +2,9 @@
 .DEFAULT_GOAL := help
 .PHONY: help demo up down build test soak verify generate bench
 
+# As in hack/lib.sh, which says why.
+export GOFLAGS := $(strip $(filter-out -trimpath,$(GOFLAGS)) -trimpath)
+
 help: ## this list
 	@echo 'Kollect: live snapshots of Kubernetes resources, as an API and as files.'
 	@echo

@@ -1,5 +1,12 @@
 # Sourced by the scripts here; it runs nothing.
 
+# Without the path of the checkout in it, a compiled or checked package is the
+# same in every checkout: a fresh clone finds those that did not change in Go's
+# cache.
+if [[ " ${GOFLAGS:-} " != *" -trimpath "* ]]; then
+  export GOFLAGS="${GOFLAGS:+${GOFLAGS} }-trimpath"
+fi
+
 # need COMMAND PACKAGE...: returns if the command is there. Root gets it from
 # Debian's packages; anybody else is told in one line what is missing.
 need() {
