@@ -22,6 +22,7 @@ go build -o _bin/dev ./hack/dev
 _bin/dev binaries
 _bin/dev kubectls
 _bin/dev kafka
+_bin/dev registry
 
 # Most of the time of tests with servers is waiting: more of them run at once
 # than there are cores. make verify vets. Linking takes a third of the time

@@ -20,9 +20,10 @@ import (
 
 	"kollect.io/kollect/test/controlplane"
 	"kollect.io/kollect/test/services/kafka"
+	"kollect.io/kollect/test/services/registry"
 )
 
-const usage = "usage: dev up [SINK,...] | demo [SINK,...] | events | down | binaries | kubectls | kafka"
+const usage = "usage: dev up [SINK,...] | demo [SINK,...] | events | down | binaries | kubectls | kafka | registry"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -51,6 +52,7 @@ func run(ctx context.Context, out io.Writer, args []string) error {
 		"binaries": d.binaries,
 		"kubectls": d.kubectls,
 		"kafka":    d.kafka,
+		"registry": d.registry,
 	}[args[0]]
 	if len(args) > 1 && (args[0] == "up" || args[0] == "demo") {
 		if err := d.want(args[1:]); err != nil {
@@ -98,6 +100,12 @@ func (d *dev) kubectls(ctx context.Context) error {
 // kafka fetches the broker that tests run.
 func (d *dev) kafka(ctx context.Context) error {
 	_, err := kafka.Fetch(ctx, d.out)
+	return err
+}
+
+// registry fetches the registry of schemas that tests run.
+func (d *dev) registry(ctx context.Context) error {
+	_, err := registry.Fetch(ctx, d.out)
 	return err
 }
 

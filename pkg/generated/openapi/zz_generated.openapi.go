@@ -130,6 +130,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		kollectv1alpha1.ProfileStatus{}.OpenAPIModelName():               schema_pkg_apis_kollect_v1alpha1_ProfileStatus(ref),
 		kollectv1alpha1.ResourceReference{}.OpenAPIModelName():           schema_pkg_apis_kollect_v1alpha1_ResourceReference(ref),
 		kollectv1alpha1.Retention{}.OpenAPIModelName():                   schema_pkg_apis_kollect_v1alpha1_Retention(ref),
+		kollectv1alpha1.SchemaRegistry{}.OpenAPIModelName():              schema_pkg_apis_kollect_v1alpha1_SchemaRegistry(ref),
 		kollectv1alpha1.SecretReference{}.OpenAPIModelName():             schema_pkg_apis_kollect_v1alpha1_SecretReference(ref),
 		kollectv1alpha1.SinkDestinationStatus{}.OpenAPIModelName():       schema_pkg_apis_kollect_v1alpha1_SinkDestinationStatus(ref),
 		kollectv1alpha1.SinkReference{}.OpenAPIModelName():               schema_pkg_apis_kollect_v1alpha1_SinkReference(ref),
@@ -4531,6 +4532,12 @@ func schema_pkg_apis_kollect_v1alpha1_KafkaSink(ref common.ReferenceCallback) co
 							Format:      "",
 						},
 					},
+					"schemaRegistry": {
+						SchemaProps: spec.SchemaProps{
+							Description: "SchemaRegistry, if set, has the JSON Schema of the records' values, each of which begins with its ID, as clients of such registries expect.",
+							Ref:         ref(kollectv1alpha1.SchemaRegistry{}.OpenAPIModelName()),
+						},
+					},
 					"tls": {
 						SchemaProps: spec.SchemaProps{
 							Description: "TLS says that connections are encrypted. They are without it too if the Secret has ca.crt or tls.crt.",
@@ -4549,6 +4556,8 @@ func schema_pkg_apis_kollect_v1alpha1_KafkaSink(ref common.ReferenceCallback) co
 				Required: []string{"brokers", "topic"},
 			},
 		},
+		Dependencies: []string{
+			kollectv1alpha1.SchemaRegistry{}.OpenAPIModelName()},
 	}
 }
 
@@ -5724,6 +5733,28 @@ func schema_pkg_apis_kollect_v1alpha1_Retention(ref common.ReferenceCallback) co
 						},
 					},
 				},
+			},
+		},
+	}
+}
+
+func schema_pkg_apis_kollect_v1alpha1_SchemaRegistry(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "SchemaRegistry is a registry of schemas with the API of Confluent's. Its credentials are registry-username and registry-password, or registry-token, of the sink's Secret.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"url": {
+						SchemaProps: spec.SchemaProps{
+							Description: "URL where its API begins.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"url"},
 			},
 		},
 	}

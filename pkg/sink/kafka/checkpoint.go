@@ -121,7 +121,7 @@ func (s *sighting) take(of *inventory.Inventory, last string, r *kgo.Record) err
 	if len(r.Value) == 0 { // somebody removed it
 		return nil
 	}
-	mark, err := cloudevent.ParseMark(r.Value, of)
+	mark, err := cloudevent.ParseMark(unframed(r.Value), of)
 	if err != nil {
 		return sink.Permanent(fmt.Errorf("record %s at offset %d of partition %d is not one that Kollect wrote: %w: write one with this key and no value to export anew", r.Key, r.Offset, r.Partition, err))
 	}

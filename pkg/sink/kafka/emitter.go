@@ -28,6 +28,8 @@ type Emitter struct {
 	redact     sink.Redactor
 	// oversized is what becomes of rows that are too large for a record.
 	oversized kollectv1alpha1.OversizedRows
+	// frame is what values begin with, if there is a registry of schemas.
+	frame []byte
 	// records is how many of them make a transaction.
 	records int
 
@@ -42,7 +44,12 @@ type Emitter struct {
 var _ sink.EventEmitter = (*Emitter)(nil)
 
 // Schema returns what identifies the events.
-func (e *Emitter) Schema(of *inventory.Inventory) string { return cloudevent.Schema(of) }
+func (e *Emitter) Schema(of *inventory.Inventory) string {
+	if e.frame != nil {
+		return cloudevent.Schema(of) + framed
+	}
+	return cloudevent.Schema(of)
+}
 
 // Close ends the connections.
 func (e *Emitter) Close() error {
@@ -105,7 +112,7 @@ func (e *Emitter) Confirm(ctx context.Context, of *inventory.Inventory, mark sin
 }
 
 func (e *Emitter) writeOne(ctx context.Context, p *producer, r *kgo.Record, mark sink.Mark) error {
-	t := &transaction{producer: p, timeout: e.timeout}
+	t := &transaction{producer: p, timeout: e.timeout, frame: e.frame}
 	if err := t.begin(); err != nil {
 		return err
 	}
@@ -158,7 +165,7 @@ func (e *Emitter) tryPublish(ctx context.Context, delta sink.Delta, final sink.M
 	if err != nil {
 		return err
 	}
-	w.transaction = &transaction{producer: p, timeout: e.timeout}
+	w.transaction = &transaction{producer: p, timeout: e.timeout, frame: e.frame}
 	if err := w.write(ctx); err != nil {
 		e.discard(p)
 		e.forget()

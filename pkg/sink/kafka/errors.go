@@ -82,4 +82,4 @@ func (e *Emitter) bounded(ctx context.Context) (context.Context, context.CancelF
 }
 
 // public are the keys of a Secret whose values may be told.
-var public = []string{"ca.crt", "tls.crt", "username"}
+var public = []string{"ca.crt", "tls.crt", "username", "registry-username"}

@@ -43,6 +43,8 @@ const (
 //
 //	username and password; or token, for OAUTHBEARER: who the sink is
 //	ca.crt: who is trusted; tls.crt and tls.key: a client's certificate
+//	registry-username and registry-password; or registry-token: who the sink is to
+//	the registry of schemas
 //
 // Its errors name the field and the mend, and hold no secrets.
 func Open(ctx context.Context, spec kollectv1alpha1.KafkaSink, secret map[string][]byte, options Options) (*Emitter, error) {
@@ -88,7 +90,7 @@ func Open(ctx context.Context, spec kollectv1alpha1.KafkaSink, secret map[string
 	if e.client, err = kgo.NewClient(e.common...); err != nil {
 		return nil, sink.Permanent(e.explain("configure the client", err))
 	}
-	if err := e.start(ctx); err != nil {
+	if err := e.start(ctx, spec.SchemaRegistry, secret, options); err != nil {
 		e.client.Close()
 		return nil, err
 	}

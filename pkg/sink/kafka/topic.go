@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	kollectv1alpha1 "kollect.io/kollect/pkg/apis/kollect/v1alpha1"
 	"kollect.io/kollect/pkg/sink"
 )
 
@@ -30,9 +31,11 @@ const (
 )
 
 // start creates the topic if it is not there, and finds out whether it fits.
-func (e *Emitter) start(ctx context.Context) error {
-	_, err := e.facts(ctx)
-	return err
+func (e *Emitter) start(ctx context.Context, registry *kollectv1alpha1.SchemaRegistry, secret map[string][]byte, options Options) error {
+	if _, err := e.facts(ctx); err != nil || registry == nil {
+		return err
+	}
+	return e.register(ctx, registry, secret, options)
 }
 
 // facts looks the topic up, if what is known of it was forgotten.

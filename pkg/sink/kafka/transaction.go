@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -57,6 +58,7 @@ func record(key []byte, event *cloudevent.Event) *kgo.Record {
 type transaction struct {
 	producer *producer
 	timeout  time.Duration
+	frame    []byte // what values begin with
 
 	acks   chan ack
 	flying int // records without an answer
@@ -82,6 +84,9 @@ func (t *transaction) begin() error {
 
 // add sends a record, once there is room for it.
 func (t *transaction) add(ctx context.Context, r *kgo.Record) error {
+	if len(t.frame) > 0 && len(r.Value) > 0 {
+		r.Value = slices.Concat(t.frame, r.Value)
+	}
 	size := sizeOf(r)
 	for t.flying > 0 && (t.flying >= maxInFlight || t.bytes+size > maxInFlightBytes) {
 		if err := t.await(ctx); err != nil {

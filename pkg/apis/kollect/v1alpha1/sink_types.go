@@ -229,6 +229,10 @@ type KafkaSink struct {
 	// +kubebuilder:default=Reject
 	// +optional
 	OversizedRows OversizedRows `json:"oversizedRows,omitempty"`
+	// SchemaRegistry, if set, has the JSON Schema of the records' values, each of
+	// which begins with its ID, as clients of such registries expect.
+	// +optional
+	SchemaRegistry *SchemaRegistry `json:"schemaRegistry,omitempty"`
 	// TLS says that connections are encrypted. They are without it too if the
 	// Secret has ca.crt or tls.crt.
 	// +optional
@@ -238,6 +242,17 @@ type KafkaSink struct {
 	// +optional
 	// +kubebuilder:validation:Enum=PLAIN;SCRAM-SHA-256;SCRAM-SHA-512;OAUTHBEARER
 	SASLMechanism string `json:"saslMechanism,omitempty"`
+}
+
+// SchemaRegistry is a registry of schemas with the API of Confluent's. Its
+// credentials are registry-username and registry-password, or registry-token, of
+// the sink's Secret.
+type SchemaRegistry struct {
+	// URL where its API begins.
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[^/?#]+') && isURL(self)",message="must be an http:// or https:// URL"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^[a-z0-9]+://[^/?#]*@')",message="must not hold credentials: put them into a Secret and name it in secretRef"
+	URL string `json:"url"`
 }
 
 // SinkSpec describes one destination: the member that Type names is set.

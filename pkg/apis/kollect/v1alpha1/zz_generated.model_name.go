@@ -164,6 +164,11 @@ func (in Retention) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SchemaRegistry) OpenAPIModelName() string {
+	return "io.kollect.kollect.pkg.apis.kollect.v1alpha1.SchemaRegistry"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in SecretReference) OpenAPIModelName() string {
 	return "io.kollect.kollect.pkg.apis.kollect.v1alpha1.SecretReference"
 }

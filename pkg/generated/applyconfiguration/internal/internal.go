@@ -344,6 +344,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: saslMechanism
       type:
         scalar: string
+    - name: schemaRegistry
+      type:
+        namedType: io.kollect.kollect.pkg.apis.kollect.v1alpha1.SchemaRegistry
     - name: tls
       type:
         scalar: boolean
@@ -658,6 +661,13 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: keep
       type:
         scalar: numeric
+- name: io.kollect.kollect.pkg.apis.kollect.v1alpha1.SchemaRegistry
+  map:
+    fields:
+    - name: url
+      type:
+        scalar: string
+      default: ""
 - name: io.kollect.kollect.pkg.apis.kollect.v1alpha1.SecretReference
   map:
     fields:

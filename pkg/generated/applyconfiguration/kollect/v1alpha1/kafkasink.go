@@ -20,6 +20,9 @@ type KafkaSinkApplyConfiguration struct {
 	Topic *string `json:"topic,omitempty"`
 	// OversizedRows says what becomes of a row that is too large for a message.
 	OversizedRows *kollectv1alpha1.OversizedRows `json:"oversizedRows,omitempty"`
+	// SchemaRegistry, if set, has the JSON Schema of the records' values, each of
+	// which begins with its ID, as clients of such registries expect.
+	SchemaRegistry *SchemaRegistryApplyConfiguration `json:"schemaRegistry,omitempty"`
 	// TLS says that connections are encrypted. They are without it too if the
 	// Secret has ca.crt or tls.crt.
 	TLS *bool `json:"tls,omitempty"`
@@ -57,6 +60,14 @@ func (b *KafkaSinkApplyConfiguration) WithTopic(value string) *KafkaSinkApplyCon
 // If called multiple times, the OversizedRows field is set to the value of the last call.
 func (b *KafkaSinkApplyConfiguration) WithOversizedRows(value kollectv1alpha1.OversizedRows) *KafkaSinkApplyConfiguration {
 	b.OversizedRows = &value
+	return b
+}
+
+// WithSchemaRegistry sets the SchemaRegistry field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the SchemaRegistry field is set to the value of the last call.
+func (b *KafkaSinkApplyConfiguration) WithSchemaRegistry(value *SchemaRegistryApplyConfiguration) *KafkaSinkApplyConfiguration {
+	b.SchemaRegistry = value
 	return b
 }
 
