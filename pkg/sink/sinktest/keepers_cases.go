@@ -44,9 +44,10 @@ func testEmptyDelta(t *testing.T, d keepers) {
 	w.mustExport(t, d, s.Snapshot(), 2)
 }
 
+// testMany exports more than any destination takes in one piece.
 func testMany(t *testing.T, d keepers) {
 	s := NewSample(ref)
-	s.Fill(20_000)
+	s.Fill(5_000)
 	w := d.start(t, s.Snapshot().Inventory())
 	w.mustExport(t, d, s.Snapshot(), 1)
 	s.Delete()
