@@ -47,7 +47,7 @@ require (
 	sigs.k8s.io/yaml v1.6.0
 )
 
-require github.com/twmb/franz-go/pkg/sr v1.8.0 // indirect
+require github.com/twmb/franz-go/pkg/sr v1.8.0
 
 require (
 	cel.dev/expr v0.25.3 // indirect
