@@ -20,8 +20,8 @@ import (
 
 const diffHelp = `Shows what an export would add, change and remove at a sink's destination now: the
 rows that the served API has of an inventory, compared with those that are read back
-from the destination. No row is written anywhere; but a table, stream or folder that
-is not there yet is made, as the server would.
+from the destination. Nothing is written anywhere: where a table, stream or topic is
+not there yet, all rows are to be added.
 
   + KEY  KIND  NAMESPACE/NAME   would be added
   ~ KEY  KIND  NAMESPACE/NAME   would be changed
@@ -92,10 +92,14 @@ func (d *diff) run(ctx context.Context) error {
 		return err
 	}
 	opened, err := d.open(ctx, c)
-	if err != nil {
+	switch {
+	case errors.Is(err, sink.ErrAbsent):
+		fmt.Fprintln(d.streams.Err, err)
+	case err != nil:
 		return err
+	default:
+		defer opened.Close()
 	}
-	defer opened.Close()
 	found, err := d.compare(ctx, c, head, opened.Store)
 	if err != nil {
 		return err
@@ -137,12 +141,15 @@ func (d *diff) head(ctx context.Context, c *clients) (*inventoryv1alpha1.Invento
 }
 
 // compare reads what is held first, and then what there is: what changes in between
-// shows as a difference, as it is one.
+// shows as a difference, as it is one. Without a store nothing is held.
 func (d *diff) compare(ctx context.Context, c *clients, head *inventoryv1alpha1.InventoryStatus, store sink.Store) (*difference, error) {
 	of := &inventory.Inventory{Ref: d.ref(c), Cluster: head.Cluster}
-	mark, err := store.Mark(ctx, of)
-	if err != nil {
-		return nil, fmt.Errorf("read what %s holds: %s", &d.sinkFlags, export.Message(err))
+	var mark sink.Mark
+	if store != nil {
+		var err error
+		if mark, err = store.Mark(ctx, of); err != nil {
+			return nil, fmt.Errorf("read what %s holds: %s", &d.sinkFlags, export.Message(err))
+		}
 	}
 	compared := &comparison{held: map[inventory.Key]heldRow{}, difference: difference{
 		Inventory: of.Ref.String(), Cluster: of.Cluster, Sink: d.sinkFlags.String(),
@@ -175,6 +182,8 @@ type rowReader interface {
 
 func readHeld(ctx context.Context, store sink.Store, of *inventory.Inventory, into map[inventory.Key]heldRow) error {
 	switch store := store.(type) {
+	case nil:
+		return nil
 	case sink.Keeper:
 		return store.Held(ctx, of, func(h inventory.Held) error {
 			into[h.Key] = heldRow{hash: h.Hash, origin: h.Origin}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,7 +60,7 @@ type forget struct {
 }
 
 func newForget(streams Streams) *cobra.Command {
-	f := &forget{streams: streams, staleAfter: sink.StaleAfter}
+	f := &forget{streams: streams}
 	cmd := &cobra.Command{
 		Use:     "forget --cluster NAME --sink NAME",
 		Short:   "Remove what a cluster has exported",
@@ -75,7 +76,7 @@ func newForget(streams Streams) *cobra.Command {
 	fs.BoolVar(&f.dryRun, "dry-run", false, "Only list what would go.")
 	fs.BoolVar(&f.yes, "yes", false, "Do not ask.")
 	fs.BoolVar(&f.force, "force", false, "Also remove what was confirmed less than --stale-after ago.")
-	fs.DurationVar(&f.staleAfter, "stale-after", f.staleAfter, "How long ago the content must have been written or confirmed last: several times the exportMinInterval of the inventories.")
+	fs.DurationVar(&f.staleAfter, "stale-after", f.staleAfter, "How long ago the content must have been written or confirmed last: several times the exportMinInterval of the inventories. Default: the staleAfter of the sink, or "+sink.StaleAfter.String()+".")
 	f.access.addFlags(fs)
 	return cmd
 }
@@ -98,11 +99,24 @@ func (f *forget) run(ctx context.Context) error {
 		return err
 	}
 	opened, err := f.open(ctx, c)
+	if errors.Is(err, sink.ErrAbsent) {
+		fmt.Fprintf(f.streams.Err, "Nothing of cluster %s is held: %v\n", f.cluster, err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
 	defer opened.Close()
+	f.staleAfter = f.staleness()
 	return f.forget(ctx, opened.Store)
+}
+
+// staleness is what the flag says, or the sink, or the default.
+func (f *forget) staleness() time.Duration {
+	if p := f.spec.Postgres; f.staleAfter == 0 && p != nil && p.StaleAfter != nil {
+		return p.StaleAfter.Duration
+	}
+	return cmp.Or(f.staleAfter, sink.StaleAfter)
 }
 
 // forget lists what the destination holds, has it agreed to, and removes it.
@@ -142,6 +156,9 @@ func (f *forget) find(ctx context.Context, store sink.Store) ([]held, error) {
 		return nil, fmt.Errorf("list what %s holds: %s", &f.sinkFlags, export.Message(err))
 	}
 	slices.SortFunc(refs, func(a, b inventory.Ref) int { return strings.Compare(a.String(), b.String()) })
+	if err := f.known(refs); err != nil {
+		return nil, err
+	}
 	var found []held
 	for _, ref := range refs {
 		if len(f.inventories) > 0 && !slices.Contains(f.inventories, ref.String()) {
@@ -155,6 +172,21 @@ func (f *forget) find(ctx context.Context, store sink.Store) ([]held, error) {
 		found = append(found, held{of, mark})
 	}
 	return found, nil
+}
+
+// known returns an error if the flags name an inventory that is not held: whoever
+// mistypes one would take it for removed.
+func (f *forget) known(refs []inventory.Ref) error {
+	names := make([]string, len(refs))
+	for i, ref := range refs {
+		names[i] = ref.String()
+	}
+	for _, name := range f.inventories {
+		if len(names) > 0 && !slices.Contains(names, name) {
+			return fmt.Errorf("--inventory %s: %s holds none of that name of cluster %s, but %s", name, &f.sinkFlags, f.cluster, strings.Join(names, ", "))
+		}
+	}
+	return nil
 }
 
 func printHeld(out io.Writer, found []held, now time.Time) error {

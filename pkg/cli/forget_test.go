@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	kollectv1alpha1 "kollect.io/kollect/pkg/apis/kollect/v1alpha1"
 	"kollect.io/kollect/pkg/inventory"
 	"kollect.io/kollect/pkg/sink"
@@ -90,7 +92,7 @@ func TestForgetRemovesWhatWasAgreedTo(t *testing.T) {
 		{"the cluster's name is typed", "gone\n", func(*forget) {}, "", ""},
 		{"without a question", "", func(f *forget) { f.yes = true }, "", ""},
 		{"one inventory", "", func(f *forget) { f.yes, f.inventories = true, []string{"team-a/apps"} }, "platform", ""},
-		{"an inventory that is not there", "", func(f *forget) { f.yes, f.inventories = true, []string{"apps"} }, all, ""},
+		{"an inventory that is not there", "", func(f *forget) { f.yes, f.inventories = true, []string{"apps"} }, all, "holds none of that name of cluster gone, but platform, team-a/apps"},
 		{"a dry run", "gone\n", func(f *forget) { f.dryRun, f.yes = true, true }, all, ""},
 		{"something else is typed", "yes\n", func(*forget) {}, all, "nothing was removed"},
 		{"nothing is typed", "", func(*forget) {}, all, "nothing was removed"},
@@ -161,5 +163,24 @@ func TestForgetRemovesNothingThatCameLater(t *testing.T) {
 	}
 	if left := l.held("gone"); left != "team-a/apps" {
 		t.Errorf("%q is left, want what was exported again", left)
+	}
+}
+
+func TestForgetAsksTheSinkWhatIsStale(t *testing.T) {
+	hour := &kollectv1alpha1.PostgresSink{StaleAfter: &metav1.Duration{Duration: time.Hour}}
+	for name, c := range map[string]struct {
+		flag time.Duration
+		sink *kollectv1alpha1.PostgresSink
+		want time.Duration
+	}{
+		"nobody says":   {0, nil, sink.StaleAfter},
+		"the sink does": {0, hour, time.Hour},
+		"the flag does": {time.Minute, hour, time.Minute},
+	} {
+		f := &forget{staleAfter: c.flag}
+		f.spec.Postgres = c.sink
+		if got := f.staleness(); got != c.want {
+			t.Errorf("%s: %s", name, got)
+		}
 	}
 }

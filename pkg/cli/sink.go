@@ -12,12 +12,15 @@ import (
 	"kollect.io/kollect/pkg/controller"
 	"kollect.io/kollect/pkg/export"
 	"kollect.io/kollect/pkg/opener"
+	"kollect.io/kollect/pkg/sink"
 )
 
 // sinkFlags say which sink is meant.
 type sinkFlags struct {
 	sink, clusterSink string
 	fileRoot          string
+
+	spec kollectv1alpha1.SinkSpec // once it is open
 }
 
 func (f *sinkFlags) addFlags(fs *pflag.FlagSet) {
@@ -41,13 +44,15 @@ func (f *sinkFlags) String() string {
 	return "sink " + f.sink
 }
 
-// open reads the sink and its Secret, and opens the destination.
+// open reads the sink and its Secret, and opens the destination. Its error wraps
+// sink.ErrAbsent if that is not there: nothing is made.
 func (f *sinkFlags) open(ctx context.Context, c *clients) (controller.Sink, error) {
 	config, err := f.read(ctx, c)
 	if err != nil {
 		return controller.Sink{}, err
 	}
-	open := opener.All(opener.Options{FileRoot: f.fileRoot})[config.Spec.Type]
+	f.spec = *config.Spec
+	open := opener.All(opener.Options{FileRoot: f.fileRoot, MustExist: true})[config.Spec.Type]
 	if open == nil {
 		return controller.Sink{}, fmt.Errorf("open %s: sink type %s is not available in this version", f, config.Spec.Type)
 	}
@@ -66,6 +71,9 @@ func (f *sinkFlags) open(ctx context.Context, c *clients) (controller.Sink, erro
 		}
 	}
 	opened, err := open(ctx, config)
+	if errors.Is(err, sink.ErrAbsent) {
+		return controller.Sink{}, fmt.Errorf("open %s: %w", f, err)
+	}
 	if err != nil {
 		return controller.Sink{}, fmt.Errorf("open %s: %s", f, export.Message(err))
 	}

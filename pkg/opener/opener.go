@@ -26,6 +26,9 @@ type Options struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Client makes the requests of sinks that speak HTTP; nil: one of their own.
 	Client *http.Client
+	// MustExist has sinks return sink.ErrAbsent where otherwise they would make the
+	// table, stream or topic that is not there.
+	MustExist bool
 }
 
 // All returns the openers by type. A type that is not among them is refused, with a
@@ -53,7 +56,7 @@ func (o Options) objectStore(ctx context.Context, config controller.SinkConfig) 
 }
 
 func (o Options) postgres(ctx context.Context, config controller.SinkConfig) (sink.RelationalStore, error) {
-	store, err := postgres.Open(ctx, *config.Spec.Postgres, config.Secret, postgres.Options{Dial: o.Dial})
+	store, err := postgres.Open(ctx, *config.Spec.Postgres, config.Secret, postgres.Options{Dial: o.Dial, MustExist: o.MustExist})
 	if err != nil {
 		return nil, err // a nil *Store is not a nil interface
 	}
@@ -61,7 +64,7 @@ func (o Options) postgres(ctx context.Context, config controller.SinkConfig) (si
 }
 
 func (o Options) nats(ctx context.Context, config controller.SinkConfig) (sink.EventEmitter, error) {
-	emitter, err := nats.Open(ctx, *config.Spec.NATS, config.Secret, nats.Options{Dial: o.Dial})
+	emitter, err := nats.Open(ctx, *config.Spec.NATS, config.Secret, nats.Options{Dial: o.Dial, MustExist: o.MustExist})
 	if err != nil {
 		return nil, err // a nil *Emitter is not a nil interface
 	}
@@ -69,7 +72,7 @@ func (o Options) nats(ctx context.Context, config controller.SinkConfig) (sink.E
 }
 
 func (o Options) kafka(ctx context.Context, config controller.SinkConfig) (sink.EventEmitter, error) {
-	emitter, err := kafka.Open(ctx, *config.Spec.Kafka, config.Secret, kafka.Options{Dial: o.Dial})
+	emitter, err := kafka.Open(ctx, *config.Spec.Kafka, config.Secret, kafka.Options{Dial: o.Dial, MustExist: o.MustExist})
 	if err != nil {
 		return nil, err // a nil *Emitter is not a nil interface
 	}

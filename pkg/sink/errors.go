@@ -6,6 +6,10 @@ import "errors"
 // that somebody else exports there, or did so since. Nothing was changed.
 var ErrFenced = errors.New("the destination holds this generation or a newer one")
 
+// ErrAbsent says that there is no table, stream or topic, and that it was to be made
+// by nobody.
+var ErrAbsent = errors.New("nothing is there yet: an export makes it")
+
 // Permanent wraps an error that another try cannot mend: it stays until the
 // sink's configuration, its Secret or the destination is changed by somebody.
 func Permanent(err error) error {

@@ -87,13 +87,13 @@ func (r Redactor) Text(message string) string {
 // Hide returns an error that says message, without secrets, in place of err. It
 // does not unwrap, lest somebody print what is inside, but is still permanent if
 // err is, and is what callers ask for: context.Canceled,
-// context.DeadlineExceeded, ErrFenced, and those of asked that err is.
+// context.DeadlineExceeded, ErrFenced, ErrAbsent, and those of asked that err is.
 func (r Redactor) Hide(message string, err error, asked ...error) error {
 	if err == nil {
 		return nil
 	}
 	hidden := hiddenError{message: r.Text(message)}
-	for _, target := range append(asked, context.Canceled, context.DeadlineExceeded, ErrFenced) {
+	for _, target := range append(asked, context.Canceled, context.DeadlineExceeded, ErrFenced, ErrAbsent) {
 		if errors.Is(err, target) {
 			hidden.is = append(hidden.is, target)
 		}

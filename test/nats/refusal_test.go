@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"math/big"
 	"net"
 	"strings"
@@ -24,6 +25,28 @@ import (
 	"kollect.io/kollect/pkg/sink/nats"
 	"kollect.io/kollect/pkg/sink/sinktest"
 )
+
+func TestNothingIsMadeThatMustExist(t *testing.T) {
+	t.Parallel()
+	d := newDestination(t, start(t, options(t.TempDir())).ClientURL(), jetstream.StreamConfig{})
+	look := func() error {
+		e, err := nats.Open(t.Context(), kollectv1alpha1.NATSSink{URL: d.address, Stream: streamName}, nil, nats.Options{MustExist: true})
+		if err == nil {
+			e.Close()
+		}
+		return err
+	}
+	if err := look(); !errors.Is(err, sink.ErrAbsent) {
+		t.Fatalf("error is %v", err)
+	}
+	if _, err := d.js.Stream(t.Context(), streamName); !errors.Is(err, jetstream.ErrStreamNotFound) {
+		t.Fatalf("the stream is there: %v", err)
+	}
+	d.open(t).Close()
+	if err := look(); err != nil {
+		t.Fatal(err)
+	}
+}
 
 func TestStreamsThatDoNotFit(t *testing.T) {
 	address := start(t, options(t.TempDir())).ClientURL()

@@ -25,6 +25,7 @@ type Emitter struct {
 	topic      string
 	timeout    time.Duration
 	retryWait  time.Duration
+	mustExist  bool // the topic
 	redact     sink.Redactor
 	// oversized is what becomes of rows that are too large for a record.
 	oversized kollectv1alpha1.OversizedRows

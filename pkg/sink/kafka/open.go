@@ -26,6 +26,9 @@ type Options struct {
 	// RetryWait is how long to wait before what failed is tried again, at first.
 	// Default: 100 milliseconds.
 	RetryWait time.Duration
+	// MustExist has Open, and all methods, return sink.ErrAbsent where otherwise they
+	// would make what is not there: a topic, or a schema in a registry.
+	MustExist bool
 }
 
 const (
@@ -62,7 +65,7 @@ func Open(ctx context.Context, spec kollectv1alpha1.KafkaSink, secret map[string
 	}
 	e := &Emitter{
 		decompress: kgo.DefaultDecompressor(), topic: spec.Topic, oversized: spec.OversizedRows, records: transactionRecords,
-		timeout: options.Timeout, retryWait: options.RetryWait, redact: sink.RedactorOf(secret, public...),
+		timeout: options.Timeout, retryWait: options.RetryWait, mustExist: options.MustExist, redact: sink.RedactorOf(secret, public...),
 		sightings: map[spot]sighting{}, views: map[place]int64{}, producers: map[place]*producer{},
 	}
 	mechanism, err := credentials(spec.SASLMechanism, secret)

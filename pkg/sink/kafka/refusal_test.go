@@ -77,6 +77,23 @@ func TestTopicsThatDoNotFit(t *testing.T) {
 	}
 }
 
+func TestNothingIsMadeThatMustExist(t *testing.T) {
+	t.Parallel()
+	d := newDestination(t)
+	if _, err := Open(t.Context(), d.spec, nil, Options{MustExist: true}); !errors.Is(err, sink.ErrAbsent) {
+		t.Fatalf("error is %v", err)
+	}
+	if there, err := admin.ListTopics(t.Context(), d.spec.Topic); err != nil || there.Has(d.spec.Topic) {
+		t.Fatalf("the topic is there: %v", err)
+	}
+	d.open(t).Close()
+	e, err := Open(t.Context(), d.spec, nil, Options{MustExist: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Close()
+}
+
 func TestTopicIsCreatedCompacted(t *testing.T) {
 	t.Parallel()
 	d := newDestination(t)

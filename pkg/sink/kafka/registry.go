@@ -62,6 +62,9 @@ func (e *Emitter) register(ctx context.Context, spec *kollectv1alpha1.SchemaRegi
 	// Who may not register schemas may have somebody else do it.
 	found, err := client.LookupSchema(ctx, subject, schema)
 	if answer, ok := errors.AsType[*sr.ResponseError](err); ok && answer.StatusCode == http.StatusNotFound {
+		if e.mustExist {
+			return nil
+		}
 		found.ID, err = client.RegisterSchema(ctx, subject, schema, -1, -1)
 	}
 	if err != nil {

@@ -48,6 +48,9 @@ func (e *Emitter) facts(ctx context.Context) (*facts, error) {
 	}
 	const doing = "look up the topic"
 	known, err := e.describe(ctx)
+	if errors.Is(err, kerr.UnknownTopicOrPartition) && e.mustExist {
+		return nil, fmt.Errorf("topic %s: %w", e.topic, sink.ErrAbsent)
+	}
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
 		if err := e.create(ctx); err != nil {
 			return nil, e.explain("create topic "+e.topic, err)

@@ -18,12 +18,13 @@ import (
 // Emitter publishes what changes to a stream. It is safe for concurrent use as
 // sink.EventEmitter says, and by any number of processes.
 type Emitter struct {
-	conn    *nats.Conn
-	js      jetstream.JetStream
-	stream  string
-	timeout time.Duration
-	redact  sink.Redactor
-	slots   chan struct{} // bounds the batches at once: the server does, too
+	conn      *nats.Conn
+	js        jetstream.JetStream
+	stream    string
+	mustExist bool // the stream
+	timeout   time.Duration
+	redact    sink.Redactor
+	slots     chan struct{} // bounds the batches at once: the server does, too
 	// oversized is what becomes of rows that are too large for a message.
 	oversized kollectv1alpha1.OversizedRows
 

@@ -26,6 +26,9 @@ type Options struct {
 	// ReconnectWait is how long to wait between two tries to connect again.
 	// Default: one second.
 	ReconnectWait time.Duration
+	// MustExist has Open, and all methods, return sink.ErrAbsent where otherwise they
+	// would make what is not there: a stream.
+	MustExist bool
 }
 
 const connectTimeout = 10 * time.Second
@@ -56,7 +59,7 @@ func Open(ctx context.Context, spec kollectv1alpha1.NATSSink, secret map[string]
 		options.Dial = (&net.Dialer{}).DialContext
 	}
 	e := &Emitter{
-		stream: spec.Stream, oversized: spec.OversizedRows, timeout: options.Timeout, redact: sink.RedactorOf(secret, public...), slots: make(chan struct{}, maxBatches),
+		stream: spec.Stream, mustExist: options.MustExist, oversized: spec.OversizedRows, timeout: options.Timeout, redact: sink.RedactorOf(secret, public...), slots: make(chan struct{}, maxBatches),
 		views: map[place]view{}, waiting: waiting{requests: map[int]*request{}},
 	}
 	connection := []nats.Option{

@@ -61,6 +61,9 @@ func (e *Emitter) facts(ctx context.Context) (*facts, error) {
 	ctx, done := e.bounded(ctx)
 	defer done()
 	stream, err := e.js.Stream(ctx, e.stream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) && e.mustExist {
+		return nil, fmt.Errorf("stream %s: %w", e.stream, sink.ErrAbsent)
+	}
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		stream, err = e.js.CreateStream(ctx, e.wanted())
 	}

@@ -21,7 +21,12 @@ func (s *Store) ensure(ctx context.Context, promoted []inventory.Column) (*layou
 		if err != nil {
 			return err
 		}
-		if there.lacks(&s.tables, promoted) {
+		switch {
+		case s.mustExist && (there.rows == nil || there.state == nil):
+			return fmt.Errorf("table %s: %w", s.tables.rowsName, sink.ErrAbsent)
+		case s.mustExist:
+			promoted = nil // whoever only looks needs no column for them
+		case there.lacks(&s.tables, promoted):
 			if there, err = s.complete(ctx, t, promoted); err != nil {
 				return err
 			}

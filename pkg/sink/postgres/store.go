@@ -23,6 +23,9 @@ type Options struct {
 	// Dial connects to a resolved address, if set: it is where to bound which
 	// addresses may be dialled.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// MustExist has Open, and all methods, return sink.ErrAbsent where otherwise they
+	// would make what is not there: tables, columns of these, or views.
+	MustExist bool
 }
 
 // Store keeps rows in a table. It is safe for concurrent use as
@@ -33,7 +36,9 @@ type Store struct {
 	tables tables
 	soft   bool
 	begins string
-	layout atomic.Pointer[layout] // of tables that are there and fit; nil: look again
+	// mustExist: nothing is made.
+	mustExist bool
+	layout    atomic.Pointer[layout] // of tables that are there and fit; nil: look again
 }
 
 var _ sink.RelationalStore = (*Store)(nil)
@@ -42,7 +47,7 @@ var _ sink.RelationalStore = (*Store)(nil)
 // them if they are not there. secret is the data of the Secret that the sink
 // refers to. Its errors name the field and the mend, and hold no secrets.
 func Open(ctx context.Context, spec kollectv1alpha1.PostgresSink, secret map[string][]byte, options Options) (*Store, error) {
-	s := &Store{soft: spec.Deletion == "soft", begins: begin(spec)}
+	s := &Store{soft: spec.Deletion == "soft", begins: begin(spec), mustExist: options.MustExist}
 	var err error
 	if s.tables, err = newTables(spec); err != nil {
 		return nil, sink.Permanent(err)

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -66,6 +67,34 @@ func open(t *testing.T, spec kollectv1alpha1.PostgresSink, secret map[string]str
 		t.Cleanup(func() { _ = store.Close() })
 	}
 	return store, err
+}
+
+func TestNothingIsMadeThatMustExist(t *testing.T) {
+	t.Parallel()
+	d := newDestination(server.DSN("postgres"), "hard")
+	look := func() (*Store, error) {
+		return Open(t.Context(), d.spec, map[string][]byte{"dsn": []byte(server.DSN("postgres"))}, Options{MustExist: true})
+	}
+	if _, err := look(); !errors.Is(err, sink.ErrAbsent) {
+		t.Fatalf("error is %v", err)
+	}
+	if n := ask[int64](t, d.spec.Schema, "select count(*) from pg_namespace where nspname = '"+d.spec.Schema+"'"); n != 0 {
+		t.Fatal("the schema is there")
+	}
+	d.open(t)
+	store, err := look()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	rows := sinktest.NewSample(ref)
+	rows.Fill(1)
+	if mark, err := store.Mark(t.Context(), rows.Snapshot().Inventory()); err != nil || mark.Generation != 0 {
+		t.Errorf("mark is %+v: %v", mark, err)
+	}
+	if n := ask[int64](t, d.spec.Schema, "select count(*) from information_schema.columns where table_schema = '"+d.spec.Schema+"' and column_name like 'attr_%'"); n != 0 {
+		t.Errorf("%d columns were added", n)
+	}
 }
 
 func TestColumns(t *testing.T) {
