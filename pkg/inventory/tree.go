@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"slices"
 	"sort"
+	"sync/atomic"
 )
 
 // Entry is a row in its place in an inventory.
@@ -28,6 +29,10 @@ type node struct {
 	count  int
 	branch *branch // nil for a leaf
 	items  []item  // of a leaf, ordered by key
+
+	// encoding is what Encodings know of a leaf, which is nothing that the node
+	// says.
+	encoding atomic.Pointer[encoding]
 }
 
 // item is an entry in a leaf. Its row's hash lies beside it, so that a new leaf's
