@@ -6,6 +6,7 @@ import (
 	"net"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation"
 	genericoptions "k8s.io/apiserver/pkg/server/options"
 	"k8s.io/client-go/tools/leaderelection"
@@ -32,6 +33,9 @@ type Options struct {
 	// SinkAllowedCIDRs are the networks that sinks may connect to. Loopback and
 	// other special addresses, and the API server's, take a network of their own.
 	SinkAllowedCIDRs []string
+	// ListCacheSize is how many bytes of encoded rows are kept for lists; 0 keeps
+	// none.
+	ListCacheSize resource.QuantityValue
 	// CertSecret is the Secret, as namespace/name, in which the server keeps a
 	// serving certificate of its own; empty means the files of SecureServing.
 	CertSecret string
@@ -58,6 +62,7 @@ func NewOptions() *Options {
 		Logs:             logs.NewOptions(),
 		ClusterName:      "default",
 		SinkAllowedCIDRs: []string{"0.0.0.0/0", "::/0"},
+		ListCacheSize:    resource.QuantityValue{Quantity: resource.MustParse("128Mi")},
 		APIService:       "v1alpha1.inventory.kollect.io",
 		LeaderElect:      true,
 		LeaseDuration:    15 * time.Second,
@@ -75,6 +80,7 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	fs.StringVar(&o.ClusterName, "cluster-name", o.ClusterName, "The `name` of the cluster in rows and exports, unless an inventory says another. Two clusters that export to one place need two names.")
 	fs.StringVar(&o.SinkFileRoot, "sink-file-root", o.SinkFileRoot, "The `folder` below which sinks with a file:// URL write. Empty: such sinks are refused.")
 	fs.StringSliceVar(&o.SinkAllowedCIDRs, "sink-allowed-cidrs", o.SinkAllowedCIDRs, "The `networks` that sinks may connect to, judged by the resolved address. Loopback, link-local, multicast and metadata addresses are admitted only by a network within those ranges, such as 127.0.0.0/8, and the API server's own address only by itself, such as 10.96.0.1/32.")
+	fs.Var(&o.ListCacheSize, "list-cache-size", "How many bytes of rows are kept as they were encoded, for lists in JSON of all rows of one or more inventories that are asked for again. 0: none.")
 	fs.StringVar(&o.CertSecret, "cert-secret", o.CertSecret, "The Secret, as `namespace/name`, in which the server makes, rotates and shares between replicas a serving certificate for the Service kollect-apiserver of that namespace. Empty: --tls-cert-file, or a self-signed certificate in --cert-dir.")
 	fs.StringVar(&o.APIService, "apiservice", o.APIService, "The `name` of the APIService whose caBundle follows that certificate.")
 	fs.BoolVar(&o.LeaderElect, "leader-elect", o.LeaderElect, "Elect, by a Lease, the one replica that exports. Every replica collects and serves.")
@@ -123,6 +129,9 @@ func (o *Options) Validate() error {
 	}
 	if _, err := o.sinkAllowed(); err != nil {
 		errs = append(errs, err)
+	}
+	if o.ListCacheSize.Sign() < 0 {
+		errs = append(errs, fmt.Errorf("--list-cache-size %s: must be 0 or more", o.ListCacheSize.String()))
 	}
 	if o.CertSecret != "" {
 		if _, err := o.certSecret(); err != nil {

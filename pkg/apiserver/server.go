@@ -44,6 +44,8 @@ type Config struct {
 	scheme   *runtime.Scheme
 	codecs   serializer.CodecFactory
 	reviewer authorizer.UnconditionalAuthorizer
+
+	listCacheSize int // in bytes
 }
 
 // Config returns the configuration of the options, which must be complete and
@@ -65,7 +67,7 @@ func (o *Options) Config() (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Config{Generic: generic, scheme: scheme, codecs: codecs, reviewer: reviewer}, nil
+	return &Config{Generic: generic, scheme: scheme, codecs: codecs, reviewer: reviewer, listCacheSize: int(o.ListCacheSize.Value())}, nil
 }
 
 // newScheme returns the served kinds, and those that every server has.
@@ -96,11 +98,15 @@ type CompletedConfig struct {
 	codecs  serializer.CodecFactory
 
 	reviewer authorizer.UnconditionalAuthorizer
+
+	listCacheSize int
 }
 
 // Complete fills in the defaults.
 func (c *Config) Complete() CompletedConfig {
-	return CompletedConfig{generic: c.Generic.Complete(), scheme: c.scheme, codecs: c.codecs, reviewer: c.reviewer}
+	return CompletedConfig{
+		generic: c.Generic.Complete(), scheme: c.scheme, codecs: c.codecs, reviewer: c.reviewer, listCacheSize: c.listCacheSize,
+	}
 }
 
 // Server serves what is in a store.
@@ -119,7 +125,11 @@ func (c CompletedConfig) New(store *inventory.Store) (*Server, error) {
 	}
 	group := genericapiserver.NewDefaultAPIGroupInfo(inventoryv1alpha1.GroupName, c.scheme, runtime.NewParameterCodec(c.scheme), c.codecs)
 	group.NegotiatedSerializer = serializer
-	group.VersionedResourcesStorageMap[inventoryv1alpha1.SchemeGroupVersion.Version] = inventoryregistry.New(store, serializer, c.reviewer)
+	var encodings *inventory.Encodings
+	if c.listCacheSize > 0 {
+		encodings = inventory.NewEncodings(c.listCacheSize)
+	}
+	group.VersionedResourcesStorageMap[inventoryv1alpha1.SchemeGroupVersion.Version] = inventoryregistry.New(store, serializer, c.reviewer, encodings)
 	if err := generic.InstallAPIGroup(&group); err != nil {
 		return nil, fmt.Errorf("install %s: %w", inventoryv1alpha1.GroupName, err)
 	}

@@ -103,7 +103,7 @@ func serve(b *testing.B, store *inventory.Store, rights authorizer.Authorizer) *
 	serializer := inventoryregistry.NewSerializer(scheme)
 	group := genericapiserver.NewDefaultAPIGroupInfo(inventoryv1alpha1.GroupName, scheme, runtime.NewParameterCodec(scheme), codecs)
 	group.NegotiatedSerializer = serializer
-	group.VersionedResourcesStorageMap[inventoryv1alpha1.SchemeGroupVersion.Version] = inventoryregistry.New(store, serializer, rights)
+	group.VersionedResourcesStorageMap[inventoryv1alpha1.SchemeGroupVersion.Version] = inventoryregistry.New(store, serializer, rights, nil)
 	must(b, server.InstallAPIGroup(&group))
 	listener := httptest.NewUnstartedServer(server.PrepareRun().Handler)
 	listener.EnableHTTP2 = true

@@ -143,7 +143,7 @@ func newAccessibleStorage(t testing.TB, o inventory.Options) (*inventory.Store, 
 	t.Helper()
 	o.Epoch = 3
 	s, r := inventory.NewStore(o), &rights{}
-	return s, r, New(s, NewSerializer(newScheme(t)), r)["accessiblerows"].(*accessible)
+	return s, r, New(s, NewSerializer(newScheme(t)), r, nil)["accessiblerows"].(*accessible)
 }
 
 func mustListAccessible(t testing.TB, ctx context.Context, a *accessible, o options) *list[accessibleRow] {

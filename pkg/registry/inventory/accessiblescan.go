@@ -19,6 +19,10 @@ func (k accessibleRows) scan(s *inventory.State, p place, from string) iter.Seq[
 	}
 }
 
+func (k accessibleRows) blocks(*inventory.State, place, string) iter.Seq[block[accessibleRow]] {
+	return nil
+}
+
 // count is what is left from a key on. It does not look at rows.
 func (k accessibleRows) count(s *inventory.State, p place, from string) int {
 	n := 0

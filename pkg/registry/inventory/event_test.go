@@ -21,7 +21,7 @@ import (
 func TestEventsAreWrittenAsTheyWouldBeEncoded(t *testing.T) {
 	s := oddStore()
 	serializer := NewSerializer(newScheme(t))
-	storages := New(s, serializer, nobody)
+	storages := New(s, serializer, nobody, nil)
 	served := storages["inventoryrows"].(*store[row])
 	config := serveHandler(t, handlerOf(t, storages, WithTables))
 	client, err := rest.HTTPClientFor(config)

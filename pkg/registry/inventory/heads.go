@@ -83,6 +83,8 @@ func (k heads) scan(s *inventory.State, p place, from string) iter.Seq[head] {
 	}
 }
 
+func (k heads) blocks(*inventory.State, place, string) iter.Seq[block[head]] { return nil }
+
 func (k heads) count(s *inventory.State, p place, from string) int { return len(k.sorted(s, p, from)) }
 
 func (k heads) sorted(s *inventory.State, p place, from string) []head {

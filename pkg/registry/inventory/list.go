@@ -52,8 +52,9 @@ func (s *store[T]) listOf(ctx context.Context, state *inventory.State, selected 
 	scan := s.kind.scan(state, place, page.from)
 	limit := page.options.Predicate.Limit
 	if limit == 0 {
-		result.objects = scan
+		result.objects, result.blocks = scan, s.kind.blocks(state, place, page.from)
 		if !selected.all() {
+			result.blocks = nil
 			result.objects = filter(scan, matches)
 		}
 		return result, nil
@@ -115,6 +116,7 @@ type list[T object] struct {
 
 	of      *store[T]
 	objects iter.Seq[T]
+	blocks  iter.Seq[block[T]] // the same, if they are by leaves
 	shape   *shape
 	table   *metav1.TableOptions // of the table that is wanted; nil: the API list
 	warning string               // for those who look at a table

@@ -241,7 +241,7 @@ func TestContinueWithAVersion(t *testing.T) {
 func TestSelectorsAgreeWithThoseOnTypedObjects(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 1))
 	s := nestingStore(random)
-	storages := New(s, NewSerializer(newScheme(t)), nobody)
+	storages := New(s, NewSerializer(newScheme(t)), nobody, nil)
 	sample := keysOf(mustList(t, in(t, ""), storages["inventoryrows"], options{}))
 	one := sample[len(sample)/2]
 	name := one[slices.Index([]byte(one), '/')+1:]
@@ -373,7 +373,7 @@ func checkBadRequest(t *testing.T, of string, err error, want string) {
 
 func TestUnknownFieldsAreNamed(t *testing.T) {
 	scheme := newScheme(t)
-	for name, storage := range New(inventory.NewStore(inventory.Options{Epoch: 3}), NewSerializer(scheme), nobody) {
+	for name, storage := range New(inventory.NewStore(inventory.Options{Epoch: 3}), NewSerializer(scheme), nobody, nil) {
 		if strings.Contains(name, "/") {
 			continue // of one object
 		}

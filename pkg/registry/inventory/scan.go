@@ -12,12 +12,17 @@ import (
 // other's after a dot lie between the rows of the other. Unless the place is one
 // row, they are only those whose content is as it says.
 func (k rows) scan(s *inventory.State, p place, from string) iter.Seq[row] {
-	return func(yield func(row) bool) {
+	return flatten(k.blocks(s, p, from))
+}
+
+// blocks is scan, leaf by leaf where it yields all rows of one.
+func (k rows) blocks(s *inventory.State, p place, from string) iter.Seq[block[row]] {
+	return func(yield func(block[row]) bool) {
 		m := merge{from: k.position(from), content: p.content, yield: yield}
 		for snapshot := range k.snapshots(s, p, from) {
 			if p.key != nil {
 				e, ok := snapshot.Get(*p.key)
-				if r := (row{snapshot.Inventory(), e}); ok && r.key() >= from && !yield(r) {
+				if r := (row{snapshot.Inventory(), e}); ok && r.key() >= from && !yield(blockOf(r)) {
 					return
 				}
 				continue
@@ -110,7 +115,7 @@ func firstKey(snapshot *inventory.Snapshot, from string) (inventory.Key, bool) {
 type merge struct {
 	from    string
 	content []inventory.Requirement
-	yield   func(row) bool
+	yield   func(block[row]) bool
 	open    []span // each lies within the one before
 }
 
@@ -165,14 +170,8 @@ func (m *merge) take(s *span, end *inventory.Key) bool {
 	if s.empty || end != nil && end.Compare(s.next) <= 0 {
 		return true
 	}
-	def := s.snapshot.Inventory()
-	for e := range s.snapshot.Where(m.content, s.next) {
-		if end != nil && e.Key.Compare(*end) >= 0 {
-			break
-		}
-		if !m.yield(row{def, e}) {
-			return false
-		}
+	if !m.takeBlocks(s, end) {
+		return false
 	}
 	if end != nil {
 		s.next = *end
@@ -180,6 +179,37 @@ func (m *merge) take(s *span, end *inventory.Key) bool {
 		s.empty = true
 	}
 	return true
+}
+
+// takeBlocks yields the rows of a snapshot from the next on, before end.
+func (m *merge) takeBlocks(s *span, end *inventory.Key) bool {
+	rows := func(entries iter.Seq[inventory.Entry]) block[row] {
+		return block[row]{objects: rowsBefore(s.snapshot.Inventory(), entries, end)}
+	}
+	if len(m.content) > 0 {
+		return m.yield(rows(s.snapshot.Where(m.content, s.next)))
+	}
+	for leaf := range s.snapshot.Leaves(s.next, end) {
+		b := rows(leaf.From(s.next))
+		if leaf.Within(s.next, end) {
+			b.leaf = leaf
+		}
+		if !m.yield(b) {
+			return false
+		}
+	}
+	return true
+}
+
+// rowsBefore yields entries of an inventory as rows, until one is not before end.
+func rowsBefore(of *inventory.Inventory, entries iter.Seq[inventory.Entry], end *inventory.Key) iter.Seq[row] {
+	return func(yield func(row) bool) {
+		for e := range entries {
+			if end != nil && e.Key.Compare(*end) >= 0 || !yield(row{of, e}) {
+				return
+			}
+		}
+	}
 }
 
 // ceilKey returns the first key whose text is not before s, and false if all

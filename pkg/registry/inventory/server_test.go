@@ -64,7 +64,7 @@ func handler(t testing.TB, s *inventory.Store, may authorizer.UnconditionalAutho
 // server's own do.
 func handlerWith(t testing.TB, s *inventory.Store, may authorizer.UnconditionalAuthorizer, before func(http.Handler, runtime.NegotiatedSerializer) http.Handler) http.Handler {
 	t.Helper()
-	return handlerOf(t, New(s, NewSerializer(newScheme(t)), may), before)
+	return handlerOf(t, New(s, NewSerializer(newScheme(t)), may, inventory.NewEncodings(1<<20)), before)
 }
 
 // handlerOf returns a server of storages.

@@ -39,13 +39,22 @@ const freshness = 3 * time.Second
 // the serializer's JSON encoder asks for are written without an intermediate
 // form. The authorizer says what callers may list, of which accessiblerows shows
 // them the rows; it must not remember its answers, which are remembered here.
-func New(s *inventory.Store, serializer runtime.NegotiatedSerializer, authorizer authorizer.UnconditionalAuthorizer) map[string]rest.Storage {
+// Encodings, which is nil to keep none, are for nothing but the lists of this
+// storage.
+func New(
+	s *inventory.Store, serializer runtime.NegotiatedSerializer, authorizer authorizer.UnconditionalAuthorizer, encodings *inventory.Encodings,
+) map[string]rest.Storage {
 	json := jsonIdentifier(serializer)
+	rowsOf := func(scope inventory.Scope) *store[row] {
+		rows := newStore(s, rows{scope}, json)
+		rows.encodings = encodings
+		return rows
+	}
 	return map[string]rest.Storage{
 		"inventories":          newStore(s, heads{inventory.Namespaced}, json),
 		"clusterinventories":   newStore(s, heads{inventory.Cluster}, json),
-		"inventoryrows":        newStore(s, rows{inventory.Namespaced}, json),
-		"clusterinventoryrows": newStore(s, rows{inventory.Cluster}, json),
+		"inventoryrows":        rowsOf(inventory.Namespaced),
+		"clusterinventoryrows": rowsOf(inventory.Cluster),
 		"accessiblerows":       newAccessible(s, access.New(s, authorizer, access.Options{}), json),
 
 		"inventories/snapshot":        newSnapshots(s, inventory.Namespaced),
@@ -87,6 +96,8 @@ type kind[T object] interface {
 	place(*selection) place
 	// scan yields the objects of the place from a key on, in the order of keys.
 	scan(s *inventory.State, p place, from string) iter.Seq[T]
+	// blocks yields the same objects, or is nil if they are in no leaves.
+	blocks(s *inventory.State, p place, from string) iter.Seq[block[T]]
 	// count returns how many objects scan yields.
 	count(s *inventory.State, p place, from string) int
 	// matcher returns a function that says whether an object is selected. It
@@ -139,6 +150,8 @@ type store[T object] struct {
 	json   runtime.Identifier
 	events *memo[T]
 	groups *groups[T]
+	// encodings keeps the JSON of rows in lists; nil: it is not kept.
+	encodings *inventory.Encodings
 	// watchJSON are the encoders of watch events that use the encoder json.
 	watchJSON map[runtime.Identifier]watch.EventType
 }

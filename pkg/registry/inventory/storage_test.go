@@ -73,7 +73,7 @@ func newStorage(t testing.TB, options inventory.Options) (*inventory.Store, map[
 	t.Helper()
 	options.Epoch = 3
 	s := inventory.NewStore(options)
-	return s, New(s, NewSerializer(newScheme(t)), nobody)
+	return s, New(s, NewSerializer(newScheme(t)), nobody, inventory.NewEncodings(1<<20))
 }
 
 func newScheme(t testing.TB) *runtime.Scheme {

@@ -3,8 +3,11 @@ package inventory
 import (
 	"fmt"
 	"io"
+	"iter"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kollect.io/kollect/pkg/inventory"
 )
 
 const (
@@ -12,6 +15,8 @@ const (
 	// is made. Large parts keep the goroutines, and the client, from waiting for
 	// one another at every frame.
 	partSize = 256 << 10
+	// leafSize is up to what size the encoding of a leaf is kept.
+	leafSize = 256 << 10
 	// ahead is for how many objects memory is waited at a time. They and what is
 	// made of them fit into a processor's first cache.
 	ahead = 8
@@ -31,50 +36,106 @@ func (l *list[T]) writeJSON(w io.Writer) error {
 	if _, err := io.WriteString(w, "{"); err != nil {
 		return err
 	}
-	c := &parts{w: w, buf: make([]byte, 0, 16<<10)}
+	c := &objectsWriter[T]{
+		parts:    parts{w: w, buf: make([]byte, 0, 16<<10), full: partSize},
+		appender: l.of.kind.appender(), next: make([]T, 0, ahead),
+	}
 	defer func() { _ = c.wait() }() // nobody may write once this has returned, be it by a panic
-	a := l.of.kind.appender()
+	typeMeta, start := l.of.kind.names().typeMeta("List"), `,"items":[`
+	c.each = func(buf []byte, object T) []byte { return c.appender.object(buf, object, "") }
 	if l.table != nil {
-		c.buf = append(c.buf, metaTypeMeta("Table")...)
 		columns := `,"columnDefinitions":` + string(marshal(l.of.kind.columns(l.shape)))
-		return l.write(c, a, columns+`,"rows":[`, l.tableRows(a))
+		typeMeta, start, c.each = metaTypeMeta("Table"), columns+`,"rows":[`, l.tableRows(c.appender)
 	}
-	c.buf = append(c.buf, l.of.kind.names().typeMeta("List")...)
-	return l.write(c, a, `,"items":[`, func(buf []byte, object T) []byte { return a.object(buf, object, "") })
-}
-
-// write writes the rest of the list: its metadata, and its objects after start.
-func (l *list[T]) write(c *parts, a appender[T], start string, each func([]byte, T) []byte) error {
-	c.buf = append(append(append(c.buf, `"metadata":`...), marshal(l.ListMeta)...), start...)
-	next, first := make([]T, 0, ahead), true
-	take := func() error {
-		a.expect(next)
-		for _, object := range next {
-			if !first {
-				c.buf = append(c.buf, ',')
-			}
-			first = false
-			c.buf = each(c.buf, object)
-			if err := c.pass(); err != nil {
-				return err
-			}
-		}
-		next = next[:0]
-		return nil
-	}
-	for object := range l.objects {
-		if next = append(next, object); len(next) < ahead {
-			continue
-		}
-		if err := take(); err != nil {
-			return err
-		}
-	}
-	if err := take(); err != nil {
+	c.buf = append(append(append(c.buf, typeMeta...), `"metadata":`...), marshal(l.ListMeta)...)
+	c.buf = append(c.buf, start...)
+	if err := l.writeObjects(c); err != nil {
 		return err
 	}
 	c.buf = append(c.buf, "]}\n"...)
 	return c.finish()
+}
+
+// writeObjects copies what is kept of how the objects are encoded.
+func (l *list[T]) writeObjects(c *objectsWriter[T]) error {
+	kept := l.of.encodings
+	if kept == nil || l.blocks == nil || l.table != nil { // tables say how old rows are
+		return c.add(l.objects)
+	}
+	read := kept.Read()
+	for b := range l.blocks {
+		if err := c.addBlock(b, read); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// objectsWriter writes objects with commas between them.
+type objectsWriter[T object] struct {
+	parts
+	appender appender[T]
+	each     func(buf []byte, object T) []byte // appends one
+	some     bool                              // there are some
+	next     []T
+}
+
+// add writes objects.
+func (c *objectsWriter[T]) add(objects iter.Seq[T]) error {
+	for object := range objects {
+		if c.next = append(c.next, object); len(c.next) < ahead {
+			continue
+		}
+		if err := c.addNext(); err != nil {
+			return err
+		}
+	}
+	return c.addNext()
+}
+
+func (c *objectsWriter[T]) addNext() error {
+	c.appender.expect(c.next)
+	for _, object := range c.next {
+		c.separate()
+		c.buf = c.each(c.buf, object)
+		if err := c.pass(); err != nil {
+			return err
+		}
+	}
+	c.next = c.next[:0]
+	return nil
+}
+
+func (c *objectsWriter[T]) separate() {
+	if c.some {
+		c.buf = append(c.buf, ',')
+	}
+	c.some = true
+}
+
+// addBlock writes the objects of a block.
+func (c *objectsWriter[T]) addBlock(b block[T], read inventory.EncodingsReader) error {
+	if b.leaf.IsZero() {
+		return c.add(b.objects)
+	}
+	if encoded := read.Get(b.leaf); encoded != nil {
+		c.separate()
+		c.buf = append(c.buf, encoded...)
+		return c.pass()
+	}
+	start, passes := len(c.buf), c.passes
+	if c.some {
+		start++ // after the comma
+	}
+	c.full = partSize + leafSize
+	if err := c.add(b.objects); err != nil {
+		return err
+	}
+	c.full = partSize
+	if c.passes == passes {
+		read.Put(b.leaf, c.buf[start:])
+	}
+	return c.pass()
 }
 
 // tableRows returns what appends the rows of a table.
@@ -98,8 +159,11 @@ func (l *list[T]) tableRows(a appender[T]) func([]byte, T) []byte {
 // parts writes what is appended to it: when there is a part, a goroutine writes
 // it, while more is appended.
 type parts struct {
-	w   io.Writer
-	buf []byte
+	w    io.Writer
+	buf  []byte
+	full int // how much is a part
+
+	passes int // how many were passed
 
 	passed []byte     // to the goroutine
 	ended  chan error // gets how that ended; nil: there is none
@@ -107,7 +171,7 @@ type parts struct {
 
 // pass has what there is be written if it is a part, once what was before it is.
 func (p *parts) pass() error {
-	if len(p.buf) < partSize {
+	if len(p.buf) < p.full {
 		return nil
 	}
 	if err := p.wait(); err != nil {
@@ -118,6 +182,7 @@ func (p *parts) pass() error {
 	}
 	part, ended := p.buf, make(chan error, 1)
 	p.buf, p.passed, p.ended = p.passed[:0], part, ended
+	p.passes++
 	go func() {
 		defer func() {
 			if reason := recover(); reason != nil {
