@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -15,6 +16,10 @@ const (
 	// is made. Large parts keep the goroutines, and the client, from waiting for
 	// one another at every frame.
 	partSize = 256 << 10
+	// pieceSize is how much of a part is written at a time: what makes one record of
+	// TLS together with the header of an HTTP/2 frame, and so one system call where
+	// other sizes make two.
+	pieceSize = 16<<10 - 9
 	// leafSize is up to what size the encoding of a leaf is kept.
 	leafSize = 256 << 10
 	// ahead is for how many objects memory is waited at a time. They and what is
@@ -170,6 +175,7 @@ type parts struct {
 }
 
 // pass has what there is be written if it is a part, once what was before it is.
+// What is no whole piece stays.
 func (p *parts) pass() error {
 	if len(p.buf) < p.full {
 		return nil
@@ -180,8 +186,9 @@ func (p *parts) pass() error {
 	if p.passed == nil {
 		p.passed = make([]byte, 0, cap(p.buf))
 	}
-	part, ended := p.buf, make(chan error, 1)
-	p.buf, p.passed, p.ended = p.passed[:0], part, ended
+	whole := len(p.buf) - len(p.buf)%pieceSize
+	part, ended := p.buf[:whole], make(chan error, 1)
+	p.buf, p.passed, p.ended = append(p.passed[:0], p.buf[whole:]...), part, ended
 	p.passes++
 	go func() {
 		defer func() {
@@ -189,8 +196,7 @@ func (p *parts) pass() error {
 				ended <- fmt.Errorf("write: %v", reason)
 			}
 		}()
-		_, err := p.w.Write(part)
-		ended <- err
+		ended <- p.write(part)
 	}()
 	return nil
 }
@@ -200,8 +206,17 @@ func (p *parts) finish() error {
 	if err := p.wait(); err != nil {
 		return err
 	}
-	_, err := p.w.Write(p.buf)
-	return err
+	return p.write(p.buf)
+}
+
+// write writes a part piece by piece.
+func (p *parts) write(part []byte) error {
+	for piece := range slices.Chunk(part, pieceSize) {
+		if _, err := p.w.Write(piece); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // wait waits until what was passed is written.
