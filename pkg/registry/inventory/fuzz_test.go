@@ -145,6 +145,10 @@ func raw(t *testing.T, config *rest.Config, method, path, query, accept, header 
 				return nil
 			}
 		}
+		// What is answered when the request's own time is up ends midway.
+		if strings.Contains(query, "timeout=") && strings.Contains(err.Error(), "INTERNAL_ERROR; received from peer") {
+			return nil
+		}
 		t.Fatalf("%s %s?%.300s: %v", method, path, query, err)
 	}
 	defer response.Body.Close()
