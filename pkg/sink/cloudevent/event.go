@@ -39,47 +39,96 @@ func Schema(of *inventory.Inventory) string {
 	return "event/" + strconv.Itoa(version) + "+" + format.NDJSON.Schema(of)
 }
 
-// Event is a CloudEvent.
+// MaxAttributes is how many an event has at most.
+const MaxAttributes = 13
+
+// Event is a CloudEvent. That of a row, and what it yields, are valid until the export
+// makes the next one of a row, but for the shared values.
 type Event struct {
-	attributes [13]attribute
+	attributes [MaxAttributes]attribute
 	n          int
 	// Data is JSON; empty: there is none.
 	Data []byte
 }
 
-type attribute struct{ name, value string }
+type attribute struct {
+	name  string
+	value Value
+}
 
-func (e *Event) add(name, value string) {
+// Value is that of an attribute: printable ASCII without spaces.
+type Value struct {
+	text  string // of one that is shared
+	bytes []byte
+}
+
+func shared(text string) Value { return Value{text, []byte(text)} }
+
+// Shared reports whether many events of the export have the value, which never
+// changes.
+func (v Value) Shared() bool { return v.text != "" }
+
+// Bytes returns the value, which must not be changed.
+func (v Value) Bytes() []byte { return v.bytes }
+
+// String returns the value, which stays.
+func (v Value) String() string {
+	if v.text != "" {
+		return v.text
+	}
+	return string(v.bytes)
+}
+
+func (e *Event) add(name string, value Value) {
 	e.attributes[e.n] = attribute{name, value}
 	e.n++
 }
 
 // Attributes yields the names and values, each once. Names are of lower-case
-// letters and digits, values of printable ASCII without spaces.
-func (e *Event) Attributes(yield func(name, value string) bool) {
-	for _, a := range e.attributes[:e.n] {
-		if !yield(a.name, a.value) {
+// letters and digits.
+func (e *Event) Attributes(yield func(name string, value Value) bool) {
+	for i := range e.n {
+		if a := &e.attributes[i]; !yield(a.name, a.value) {
 			return
 		}
 	}
 }
 
+// Len returns how many attributes there are. Events of different kinds have different
+// numbers.
+func (e *Event) Len() int { return e.n }
+
+// Is reports whether the event is of the type.
+func (e *Event) Is(kind string) bool { return e.attributes[2].value.text == kind }
+
 // ID is unique.
-func (e *Event) ID() string { return e.attributes[1].value }
+func (e *Event) ID() []byte { return e.attributes[1].value.bytes }
+
+// Subject is the text of the key of a row's event; empty for a marker.
+func (e *Event) Subject() []byte {
+	if e.n <= firstOfRow {
+		return nil
+	}
+	return e.attributes[firstOfRow].value.bytes
+}
 
 // Export makes the events of one export. Its methods may be called by one
 // goroutine at a time.
 type Export struct {
 	of         *inventory.Inventory
-	source     string
+	source     Value
 	id         string // without the sequence
-	cluster    string
-	generation string
-	time       string
-	schema     string
+	cluster    Value
+	generation Value
+	time       Value
+	schema     Value
 	rows       string // the path of a row at the API server, without its key
-	targets    map[inventory.TargetRef]string
-	kinds      map[inventory.Origin]string
+	targets    map[inventory.TargetRef]Value
+	kinds      map[inventory.Origin]Value
+
+	event Event  // the last one of a row
+	texts []byte // of that one
+	data  []byte // of that one
 }
 
 // NewExport returns the export of the inventory under a generation that no other
@@ -94,35 +143,40 @@ func NewExport(of *inventory.Inventory, generation int64, at time.Time, schema s
 	number := strconv.FormatInt(generation, 10)
 	return &Export{
 		of:         of,
-		source:     "/kollect/" + place,
+		source:     shared("/kollect/" + place),
 		id:         place + "/" + number + "/",
-		cluster:    Segment(of.Cluster),
-		generation: number,
-		time:       at.UTC().Format(format.TimeLayout),
-		schema:     schema,
+		cluster:    shared(Segment(of.Cluster)),
+		generation: shared(number),
+		time:       shared(at.UTC().Format(format.TimeLayout)),
+		schema:     shared(schema),
 		rows:       "/apis/" + inventoryv1alpha1.SchemeGroupVersion.String() + rows + Segment(of.Name) + ".",
-		targets:    map[inventory.TargetRef]string{},
-		kinds:      map[inventory.Origin]string{},
+		targets:    map[inventory.TargetRef]Value{},
+		kinds:      map[inventory.Origin]Value{},
 	}
 }
 
-func (x *Export) event(sequence, kind string) *Event {
-	e := &Event{}
-	e.add("specversion", "1.0")
-	e.add("id", x.id+sequence)
+var version1 = shared("1.0")
+
+// begin adds what all events have. id is unique.
+func (x *Export) begin(e *Event, id []byte, kind Value) {
+	e.add("specversion", version1)
+	e.add("id", Value{bytes: id})
 	e.add("type", kind)
 	e.add("source", x.source)
 	e.add("time", x.time)
 	e.add("cluster", x.cluster)
 	e.add("generation", x.generation)
-	return e
 }
+
+// firstOfRow is the attribute after those that all events have.
+const firstOfRow = 7
 
 // Upserted returns the event of a row that is new or has changed. sequence is
 // of no other event of the export.
 func (x *Export) Upserted(sequence int64, key inventory.Key, row *inventory.Row) *Event {
 	e := x.upserted(sequence, key, row)
-	e.Data = format.AppendRow(make([]byte, 0, 512+len(row.Labels())+len(row.Attributes())), x.of, &inventory.Entry{Key: key, Row: row})
+	x.data = format.AppendRow(x.data[:0], x.of, &inventory.Entry{Key: key, Row: row})
+	e.Data = x.data
 	return e
 }
 
@@ -131,63 +185,74 @@ func (x *Export) Upserted(sequence int64, key inventory.Key, row *inventory.Row)
 // the extension of CloudEvents of that name.
 func (x *Export) Referred(sequence int64, key inventory.Key, row *inventory.Row) *Event {
 	e := x.upserted(sequence, key, row)
-	e.add("dataref", x.rows+key.String())
-	e.Data = format.AppendIdentity(make([]byte, 0, 512), x.of, &inventory.Entry{Key: key, Row: row})
+	e.add("dataref", Value{bytes: []byte(x.rows + key.String())})
+	x.data = format.AppendIdentity(x.data[:0], x.of, &inventory.Entry{Key: key, Row: row})
+	e.Data = x.data
 	return e
 }
 
 func (x *Export) upserted(sequence int64, key inventory.Key, row *inventory.Row) *Event {
-	e := x.event(strconv.FormatInt(sequence, 10), RowUpserted)
-	x.addRow(e, key, row.Origin())
-	hash := row.Hash()
-	e.add("rowhash", hex.EncodeToString(hash[:]))
+	e := x.row(sequence, upserted, key, row.Origin())
+	hash, from := row.Hash(), len(x.texts)
+	x.texts = hex.AppendEncode(x.texts, hash[:])
+	e.add("rowhash", Value{bytes: x.texts[from:]})
 	e.add("schemaversion", x.schema)
 	return e
 }
 
 // Deleted returns the event of a row that is gone.
 func (x *Export) Deleted(sequence int64, key inventory.Key, origin inventory.Origin) *Event {
-	e := x.event(strconv.FormatInt(sequence, 10), RowDeleted)
-	x.addRow(e, key, origin)
+	return x.row(sequence, deleted, key, origin)
+}
+
+var upserted, deleted = shared(RowUpserted), shared(RowDeleted)
+
+func (x *Export) row(sequence int64, kind Value, key inventory.Key, origin inventory.Origin) *Event {
+	x.texts = strconv.AppendInt(append(x.texts[:0], x.id...), sequence, 10)
+	id := len(x.texts)
+	x.texts, _ = key.AppendText(x.texts) // never fails
+	e := &x.event
+	e.n, e.Data = 0, nil
+	x.begin(e, x.texts[:id], kind)
+	e.add("subject", Value{bytes: x.texts[id:]})
+	e.add("target", x.target(origin.Target))
+	e.add("kind", x.kind(origin))
 	return e
 }
 
-func (x *Export) addRow(e *Event, key inventory.Key, origin inventory.Origin) {
-	e.add("subject", key.String())
-	e.add("target", x.target(origin.Target))
-	e.add("kind", x.kind(origin))
-}
-
-func (x *Export) target(t inventory.TargetRef) string {
-	text, known := x.targets[t]
+func (x *Export) target(t inventory.TargetRef) Value {
+	value, known := x.targets[t]
 	if !known {
-		text = Segment(t.Name)
+		text := Segment(t.Name)
 		if t.Namespace != "" {
 			text = Segment(t.Namespace) + "/" + text
 		}
-		x.targets[t] = text
+		value = shared(text)
+		x.targets[t] = value
 	}
-	return text
+	return value
 }
 
-func (x *Export) kind(o inventory.Origin) string {
+func (x *Export) kind(o inventory.Origin) Value {
 	o.Target = inventory.TargetRef{}
-	text, known := x.kinds[o]
+	value, known := x.kinds[o]
 	if !known {
-		text = Token(o.Kind)
+		text := Token(o.Kind)
 		if o.Group != "" {
 			text += "." + Segment(o.Group)
 		}
-		x.kinds[o] = text
+		value = shared(text)
+		x.kinds[o] = value
 	}
-	return text
+	return value
 }
 
 // Marker returns an event of type SnapshotBegin, SnapshotEnd or Checkpoint, with
 // the mark as its data. sequence, of any printable text, is of no other event of
 // the export.
 func (x *Export) Marker(sequence, kind string, mark sink.Mark) (*Event, error) {
-	e := x.event(Segment(sequence), kind)
+	e := &Event{}
+	x.begin(e, []byte(x.id+Segment(sequence)), shared(kind))
 	data, err := json.Marshal(document{
 		Cluster: x.of.Cluster, Namespace: x.of.Namespace, Name: x.of.Name,
 		Generation: mark.Generation, ContentHash: mark.Hash, Schema: mark.Schema, Rows: mark.Rows, Time: mark.Time.UTC(),

@@ -97,7 +97,7 @@ func (e *Emitter) Confirm(ctx context.Context, of *inventory.Inventory, mark sin
 	export := cloudevent.NewExport(of, next.Generation, at, next.Schema)
 	event, err := export.Marker("confirmed-"+at.UTC().Format(time.RFC3339Nano), cloudevent.Checkpoint, next)
 	if err == nil {
-		err = e.writeOne(ctx, p, record(place.key(keyCheckpoint), event), next)
+		err = e.writeOne(ctx, p, place, event, next)
 	}
 	if err != nil {
 		e.discard(p)
@@ -112,12 +112,13 @@ func (e *Emitter) Confirm(ctx context.Context, of *inventory.Inventory, mark sin
 	return next, nil
 }
 
-func (e *Emitter) writeOne(ctx context.Context, p *producer, r *kgo.Record, mark sink.Mark) error {
-	t := &transaction{producer: p, timeout: e.timeout, frame: e.frame}
-	if err := t.begin(); err != nil {
-		return err
-	}
-	return t.commit(ctx, r, mark)
+// writeOne writes a checkpoint of the mark.
+func (e *Emitter) writeOne(ctx context.Context, p *producer, at place, event *cloudevent.Event, mark sink.Mark) error {
+	t := newTransaction(p, newFlight(e.frame), e.timeout)
+	last := t.flight.piece()
+	last.add(at, []byte(keyCheckpoint), event, &headerNames{}, sizeOf(at, []byte(keyCheckpoint), event))
+	last.ends = &mark
+	return t.write(ctx, last)
 }
 
 // Publish writes the delta in one transaction, or in several of which all but the
@@ -166,8 +167,7 @@ func (e *Emitter) tryPublish(ctx context.Context, delta sink.Delta, final sink.M
 	if err != nil {
 		return err
 	}
-	w.transaction = &transaction{producer: p, timeout: e.timeout, frame: e.frame}
-	if err := w.write(ctx); err != nil {
+	if err := w.write(ctx, newTransaction(p, w.flight, e.timeout)); err != nil {
 		e.discard(p)
 		e.forget()
 		return err

@@ -3,8 +3,6 @@ package kafka
 import (
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"kollect.io/kollect/pkg/inventory"
 	"kollect.io/kollect/pkg/sink"
 	"kollect.io/kollect/pkg/sink/cloudevent"
@@ -25,7 +23,7 @@ func (e *Emitter) Refuses(of *inventory.Inventory, key inventory.Key, row *inven
 	if !l.MayExceed(row) {
 		return nil
 	}
-	_, err := rowRecord(l, placeOf(of), cloudevent.NewExport(of, 1, time.Time{}, e.Schema(of)), 0, key, row)
+	_, err := rowEvent(l, placeOf(of), cloudevent.NewExport(of, 1, time.Time{}, e.Schema(of)), 0, key, row)
 	return err
 }
 
@@ -34,21 +32,7 @@ func (e *Emitter) limit(bytes int) cloudevent.Limit {
 	return cloudevent.Limit{Bytes: bytes, Oversized: e.oversized, Field: "spec.kafka", Mend: "raise max.message.bytes of the topic"}
 }
 
-// rowRecord returns the record of a row, or of a reference to it.
-func rowRecord(l cloudevent.Limit, p place, export *cloudevent.Export, sequence int64, key inventory.Key, row *inventory.Row) (*kgo.Record, error) {
-	name := p.row(key)
-	event, err := l.Fit(export, sequence, key, row, func(e *cloudevent.Event) int { return sizeOf(record(name, e)) + headroom })
-	if err != nil {
-		return nil, err
-	}
-	return record(name, event), nil
-}
-
-// sizeOf returns no less than what a record takes of a batch.
-func sizeOf(r *kgo.Record) int {
-	size := 32 + len(r.Key) + len(r.Value)
-	for _, h := range r.Headers {
-		size += 6 + len(h.Key) + len(h.Value)
-	}
-	return size
+// rowEvent returns the event of a row, or of a reference to it.
+func rowEvent(l cloudevent.Limit, p place, export *cloudevent.Export, sequence int64, key inventory.Key, row *inventory.Row) (*cloudevent.Event, error) {
+	return l.Fit(export, sequence, key, row, func(e *cloudevent.Event) int { return sizeOf(p, e.Subject(), e) + headroom })
 }

@@ -31,21 +31,6 @@ const (
 	keyCheckpoint = "_checkpoint"
 )
 
-func (p place) key(last string) []byte {
-	return append(p.prefix(len(last)), last...)
-}
-
-func (p place) row(key inventory.Key) []byte {
-	b, _ := key.AppendText(p.prefix(inventory.KeyLength)) // never fails
-	return b
-}
-
-// prefix returns what all keys begin with, and room for more.
-func (p place) prefix(more int) []byte {
-	b := make([]byte, 0, len(p)+1+more)
-	return append(append(b, p...), '/')
-}
-
 // last returns what a key of the inventory ends with, and false for other keys.
 func (p place) last(key []byte) (string, bool) {
 	return strings.CutPrefix(string(key), string(p)+"/")

@@ -20,9 +20,6 @@ const (
 	// transactionTimeout is when brokers abort a transaction that nobody ends, and
 	// that holds up who reads what is committed alone.
 	transactionTimeout = time.Minute
-	// maxInFlight is how many records, and maxInFlightBytes how much, are on their way.
-	maxInFlight      = 8192
-	maxInFlightBytes = 8 << 20
 	// linger is how long a record waits for others, unless it is the last one.
 	linger = 10 * time.Millisecond
 )

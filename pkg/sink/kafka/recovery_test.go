@@ -151,7 +151,7 @@ func TestOpenTransactionHoldsNobodyUp(t *testing.T) {
 		if err := p.client.BeginTransaction(); err != nil {
 			t.Fatal(err)
 		}
-		key := placeOf(before.Inventory()).key(keyCheckpoint)
+		key := []byte(string(placeOf(before.Inventory())) + "/" + keyCheckpoint)
 		if err := p.client.ProduceSync(t.Context(), &kgo.Record{Key: key, Value: []byte("not committed")}).FirstErr(); err != nil {
 			t.Fatal(err)
 		}

@@ -4,41 +4,46 @@ import (
 	"context"
 	"strconv"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"kollect.io/kollect/pkg/inventory"
 	"kollect.io/kollect/pkg/sink"
 	"kollect.io/kollect/pkg/sink/cloudevent"
 )
 
 const (
-	// transactionRecords and transactionBytes bound a transaction: who reads what is
+	// transactionRecords, of rows, and transactionBytes bound a transaction: who reads what is
 	// committed alone waits for its end, and so does the retry of one that failed.
 	transactionRecords = 50_000
 	transactionBytes   = 64 << 20
+	// piecesAhead is how many pieces wait to be sent.
+	piecesAhead = 16
 )
 
-// writer writes one delta.
+// writer writes one delta: it makes the records, and sends them beside.
 type writer struct {
-	*transaction
 	place  place
 	delta  sink.Delta
 	export *cloudevent.Export
 	limit  cloudevent.Limit
-	most   int // records in a transaction
+	most   int // rows in a transaction
 
 	final    sink.Mark // what is held when all is written
 	whole    bool      // all rows are written
 	sequence int64     // of the last event
-	records  int       // in the transaction
-	size     int       // of those
+	inside   load      // rows of the transaction
+	names    headerNames
+	flight   *flight
+	piece    *piece // that is being filled
+	out      chan *piece
 }
 
 func (e *Emitter) newWriter(known *facts, delta sink.Delta, final sink.Mark) *writer {
-	return &writer{
+	w := &writer{
 		place: placeOf(delta.Inventory), delta: delta, final: final, most: e.records, limit: e.limit(known.maxSize),
 		export: cloudevent.NewExport(delta.Inventory, delta.Generation, delta.Time, cloudevent.Schema(delta.Inventory)),
+		flight: newFlight(e.frame), out: make(chan *piece, piecesAhead),
 	}
+	w.piece = w.flight.piece()
+	return w
 }
 
 // plan finds out whether each event fits into a record, and whether all rows are
@@ -55,7 +60,7 @@ func (w *writer) plan(ctx context.Context) error {
 		if !w.limit.MayExceed(u.Row) {
 			continue
 		}
-		if _, err := rowRecord(w.limit, w.place, w.export, 0, u.Key, u.Row); err != nil {
+		if _, err := rowEvent(w.limit, w.place, w.export, 0, u.Key, u.Row); err != nil {
 			return sink.Permanent(err)
 		}
 	}
@@ -63,20 +68,39 @@ func (w *writer) plan(ctx context.Context) error {
 	return ctx.Err()
 }
 
-func (w *writer) write(ctx context.Context) error {
-	if err := w.begin(); err != nil {
-		return err
+// write makes the records and sends them, the one beside the other.
+func (w *writer) write(ctx context.Context, t *transaction) error {
+	making, stop := context.WithCancel(ctx)
+	var failed error
+	go func() {
+		defer close(w.out)
+		failed = w.make(making)
+	}()
+	defer func() {
+		stop()
+		for range w.out { // until it has ended
+		}
+	}()
+	for p := range w.out {
+		if err := t.write(ctx, p); err != nil {
+			return err
+		}
 	}
+	return failed
+}
+
+// make makes all records, in their order.
+func (w *writer) make(ctx context.Context) error {
 	if err := w.marker(ctx, keyBegin, cloudevent.SnapshotBegin); err != nil {
 		return err
 	}
 	for u := range w.delta.Updates {
 		w.sequence++
-		r, err := w.recordOf(u)
+		event, err := w.eventOf(u)
 		if err != nil {
 			return sink.Permanent(err)
 		}
-		if err := w.send(ctx, r); err != nil {
+		if err := w.add(ctx, event.Subject(), event); err != nil {
 			return err
 		}
 	}
@@ -86,14 +110,14 @@ func (w *writer) write(ctx context.Context) error {
 	return w.finish(ctx, w.final)
 }
 
-func (w *writer) recordOf(u inventory.Update) (*kgo.Record, error) {
+func (w *writer) eventOf(u inventory.Update) (*cloudevent.Event, error) {
 	if u.Row == nil {
-		return record(w.place.row(u.Key), w.export.Deleted(w.sequence, u.Key, u.Origin)), nil
+		return w.export.Deleted(w.sequence, u.Key, u.Origin), nil
 	}
-	return rowRecord(w.limit, w.place, w.export, w.sequence, u.Key, u.Row)
+	return rowEvent(w.limit, w.place, w.export, w.sequence, u.Key, u.Row)
 }
 
-// marker writes what stands around all rows, if all are written.
+// marker makes what stands around all rows, if all are written.
 func (w *writer) marker(ctx context.Context, key, kind string) error {
 	if !w.whole {
 		return nil
@@ -102,7 +126,8 @@ func (w *writer) marker(ctx context.Context, key, kind string) error {
 	if err != nil {
 		return err
 	}
-	return w.send(ctx, record(w.place.key(key), event))
+	last := []byte(key)
+	return w.record(ctx, last, event, sizeOf(w.place, last, event))
 }
 
 func (w *writer) next() string {
@@ -110,21 +135,17 @@ func (w *writer) next() string {
 	return strconv.FormatInt(w.sequence, 10)
 }
 
-// send writes the record in this transaction, or in another if this one is full.
-func (w *writer) send(ctx context.Context, r *kgo.Record) error {
-	size := sizeOf(r)
-	if w.records >= w.most || w.records > 0 && w.size+size > transactionBytes {
+// add makes the record of a row in this transaction, or in another if this one is full.
+func (w *writer) add(ctx context.Context, last []byte, event *cloudevent.Event) error {
+	size := sizeOf(w.place, last, event)
+	if w.inside.records >= w.most || w.inside.records > 0 && w.inside.bytes+size > transactionBytes {
 		if err := w.finish(ctx, w.delta.Begun()); err != nil {
 			return err
 		}
-		if err := w.begin(); err != nil {
-			return err
-		}
-		w.records, w.size = 0, 0
 	}
-	w.records++
-	w.size += size
-	return w.add(ctx, r)
+	w.inside.records++
+	w.inside.bytes += size
+	return w.record(ctx, last, event, size)
 }
 
 // finish ends the transaction with the mark as a checkpoint.
@@ -133,5 +154,31 @@ func (w *writer) finish(ctx context.Context, mark sink.Mark) error {
 	if err != nil {
 		return err
 	}
-	return w.commit(ctx, record(w.place.key(keyCheckpoint), event), mark)
+	last := []byte(keyCheckpoint)
+	if err := w.record(ctx, last, event, sizeOf(w.place, last, event)); err != nil {
+		return err
+	}
+	w.inside, w.piece.ends = load{}, &mark
+	return w.handOver(ctx)
+}
+
+func (w *writer) record(ctx context.Context, last []byte, event *cloudevent.Event, size int) error {
+	if !w.piece.fits(size) {
+		if err := w.handOver(ctx); err != nil {
+			return err
+		}
+	}
+	w.piece.add(w.place, last, event, &w.names, size)
+	return nil
+}
+
+// handOver hands over the piece that was filled, to be sent.
+func (w *writer) handOver(ctx context.Context) error {
+	select {
+	case w.out <- w.piece:
+		w.piece = w.flight.piece()
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

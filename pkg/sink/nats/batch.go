@@ -68,7 +68,7 @@ func (w *writer) send(mark sink.Mark) (*nats.Msg, error) {
 		return nil, err
 	}
 	inBatch(last, id, len(w.pending)+1)
-	last.Header[headerBatchCommit] = []string{"1"}
+	set(last.Header, headerBatchCommit, "1")
 	if w.emitter.losses() != losses {
 		return nil, errLost // and with it some of the batch
 	}
@@ -76,8 +76,8 @@ func (w *writer) send(mark sink.Mark) (*nats.Msg, error) {
 }
 
 func inBatch(m *nats.Msg, id string, sequence int) {
-	m.Header[headerBatch] = []string{id}
-	m.Header[headerBatchSequence] = []string{strconv.Itoa(sequence)}
+	set(m.Header, headerBatch, id)
+	set(m.Header, headerBatchSequence, strconv.Itoa(sequence))
 }
 
 // committed waits until the server has committed the batch that was sent.

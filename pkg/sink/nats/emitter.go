@@ -87,7 +87,7 @@ func (e *Emitter) Confirm(ctx context.Context, of *inventory.Inventory, mark sin
 		return sink.Mark{}, err
 	}
 	p := placeOf(of)
-	m := message(p.checkpoint(), event)
+	m := newMessages(p).next(p.checkpoint(), event)
 	expect(m, p, c.sequence)
 	sequence, err := e.publishOne(ctx, m)
 	if err != nil {

@@ -3,8 +3,6 @@ package nats
 import (
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"kollect.io/kollect/pkg/inventory"
 	"kollect.io/kollect/pkg/sink"
 	"kollect.io/kollect/pkg/sink/cloudevent"
@@ -26,7 +24,7 @@ func (e *Emitter) Refuses(of *inventory.Inventory, key inventory.Key, row *inven
 	if !l.MayExceed(row) {
 		return nil
 	}
-	_, err := rowMessage(l, placeOf(of), cloudevent.NewExport(of, 1, time.Time{}, e.Schema(of)), 0, key, row)
+	_, err := rowEvent(l, cloudevent.NewExport(of, 1, time.Time{}, e.Schema(of)), 0, key, row)
 	return err
 }
 
@@ -42,23 +40,7 @@ func (e *Emitter) limit(known *facts) cloudevent.Limit {
 	return l
 }
 
-// rowMessage returns the message of a row, or of a reference to it.
-func rowMessage(l cloudevent.Limit, p place, export *cloudevent.Export, sequence int64, key inventory.Key, row *inventory.Row) (*nats.Msg, error) {
-	subject := p.row(key, row.Origin())
-	event, err := l.Fit(export, sequence, key, row, func(e *cloudevent.Event) int { return sizeOf(message(subject, e)) + headroom })
-	if err != nil {
-		return nil, err
-	}
-	return message(subject, event), nil
-}
-
-// sizeOf returns what a message takes of the server's and the stream's limits.
-func sizeOf(m *nats.Msg) int {
-	size := len("NATS/1.0\r\n\r\n") + len(m.Data)
-	for name, values := range m.Header {
-		for _, value := range values {
-			size += len(name) + len(": ") + len(value) + len("\r\n")
-		}
-	}
-	return size
+// rowEvent returns the event of a row, or of a reference to it.
+func rowEvent(l cloudevent.Limit, export *cloudevent.Export, sequence int64, key inventory.Key, row *inventory.Row) (*cloudevent.Event, error) {
+	return l.Fit(export, sequence, key, row, func(e *cloudevent.Event) int { return sizeOf(e) + headroom })
 }

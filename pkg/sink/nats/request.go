@@ -15,39 +15,12 @@ import (
 	"kollect.io/kollect/pkg/sink/cloudevent"
 )
 
-// prefix is of CloudEvents' attributes in NATS's headers.
-const prefix = "ce-"
-
-// headers that the server acts upon.
-const (
-	headerExpect        = "Nats-Expected-Last-Subject-Sequence"
-	headerExpectSubject = "Nats-Expected-Last-Subject-Sequence-Subject"
-	headerBatch         = "Nats-Batch-Id"
-	headerBatchSequence = "Nats-Batch-Sequence"
-	headerBatchCommit   = "Nats-Batch-Commit"
-	headerTTL           = "Nats-TTL"
-)
-
-// message returns the event as a message, which the server takes once.
-func message(subject string, event *cloudevent.Event) *nats.Msg {
-	m := &nats.Msg{Subject: subject, Header: make(nats.Header, 18), Data: event.Data}
-	event.Attributes(func(name, value string) bool {
-		m.Header[prefix+name] = []string{value}
-		return true
-	})
-	if len(event.Data) > 0 {
-		m.Header[prefix+"datacontenttype"] = []string{cloudevent.ContentType}
-	}
-	m.Header[nats.MsgIdHdr] = []string{event.ID()}
-	return m
-}
-
 // expect has the server refuse the message unless the checkpoint is the one of
 // that sequence; 0: unless there is none.
 func expect(m *nats.Msg, p place, sequence uint64) {
-	m.Header[headerExpect] = []string{strconv.FormatUint(sequence, 10)}
+	set(m.Header, headerExpect, strconv.FormatUint(sequence, 10))
 	if m.Subject != p.checkpoint() {
-		m.Header[headerExpectSubject] = []string{p.checkpoint()}
+		set(m.Header, headerExpectSubject, p.checkpoint())
 	}
 }
 

@@ -51,9 +51,10 @@ func (p place) begin() string      { return string(p) + "._begin" }
 func (p place) end() string        { return string(p) + "._end" }
 func (p place) checkpoint() string { return string(p) + "._checkpoint" }
 
-// row returns the subject of a row.
-func (p place) row(key inventory.Key, origin inventory.Origin) string {
-	return string(p) + "." + kindToken(origin.Kind) + groupToken(origin.Group) + "." + key.String()
+// rows returns what the subjects of rows of the origin's kind begin with; their keys
+// follow.
+func (p place) rows(origin inventory.Origin) string {
+	return string(p) + "." + kindToken(origin.Kind) + groupToken(origin.Group) + "."
 }
 
 // kindToken and groupToken have no '_' but the one between them.

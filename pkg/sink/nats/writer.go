@@ -39,6 +39,7 @@ type writer struct {
 	whole    bool       // all rows are written
 	sequence int64      // of the last event
 	last     uint64     // sequence of the checkpoint that the next batch follows
+	messages *messages
 	pending  []*nats.Msg
 	bytes    int
 	sent     chan answer // of the batch that the server is committing; nil: there is none
@@ -48,7 +49,7 @@ func newWriter(e *Emitter, known *facts, p place, c checkpoint, delta sink.Delta
 	return &writer{
 		emitter: e, known: known, place: p, delta: delta, before: c, last: c.sequence,
 		export: cloudevent.NewExport(delta.Inventory, delta.Generation, delta.Time, cloudevent.Schema(delta.Inventory)),
-		limit:  e.limit(known),
+		limit:  e.limit(known), messages: newMessages(p),
 	}
 }
 
@@ -115,9 +116,9 @@ func (w *writer) writeAll(ctx context.Context) error {
 	return w.flush(ctx, w.final)
 }
 
-// upserted returns the message of a row, or an error if there is none.
-func (w *writer) upserted(sequence int64, u inventory.Update) (*nats.Msg, error) {
-	return rowMessage(w.limit, w.place, w.export, sequence, u.Key, u.Row)
+// upserted returns the event of a row, or an error if there is none.
+func (w *writer) upserted(sequence int64, u inventory.Update) (*cloudevent.Event, error) {
+	return rowEvent(w.limit, w.export, sequence, u.Key, u.Row)
 }
 
 // marker writes what stands around all rows, if all are written.
@@ -129,7 +130,7 @@ func (w *writer) marker(ctx context.Context, subject, kind string) error {
 	if err != nil {
 		return err
 	}
-	return w.add(ctx, message(subject, event))
+	return w.add(ctx, subject, event)
 }
 
 func (w *writer) next() string {
@@ -140,11 +141,8 @@ func (w *writer) next() string {
 func (w *writer) update(ctx context.Context, u inventory.Update) error {
 	if u.Row == nil || w.moves(u) {
 		w.sequence++
-		m := message(w.place.row(u.Key, u.Origin), w.export.Deleted(w.sequence, u.Key, u.Origin))
-		if w.known.expires {
-			m.Header[headerTTL] = []string{tombstoneTTL}
-		}
-		if err := w.add(ctx, m); err != nil {
+		event := w.export.Deleted(w.sequence, u.Key, u.Origin)
+		if err := w.add(ctx, w.messages.subject(u.Origin, event), event); err != nil {
 			return err
 		}
 	}
@@ -152,20 +150,24 @@ func (w *writer) update(ctx context.Context, u inventory.Update) error {
 		return nil
 	}
 	w.sequence++
-	m, err := w.upserted(w.sequence, u)
+	event, err := w.upserted(w.sequence, u)
 	if err != nil {
 		return sink.Permanent(err)
 	}
-	return w.add(ctx, m)
+	return w.add(ctx, w.messages.subject(u.Row.Origin(), event), event)
 }
 
-// add writes the message with the next batch.
-func (w *writer) add(ctx context.Context, m *nats.Msg) error {
-	size := sizeOf(m)
+// add writes the event with the next batch.
+func (w *writer) add(ctx context.Context, subject string, event *cloudevent.Event) error {
+	size := sizeOf(event)
 	if len(w.pending) > 0 && (len(w.pending)+1 >= batchMessages || w.bytes+size > batchBytes) {
 		if err := w.flush(ctx, w.delta.Begun()); err != nil {
 			return err
 		}
+	}
+	m := w.messages.next(subject, event)
+	if w.known.expires && event.Is(cloudevent.RowDeleted) {
+		set(m.Header, headerTTL, tombstoneTTL)
 	}
 	w.pending = append(w.pending, m)
 	w.bytes += size
@@ -182,7 +184,7 @@ func (w *writer) flush(ctx context.Context, mark sink.Mark) (err error) {
 	} else {
 		err = w.writeEach(ctx, mark)
 	}
-	clear(w.pending)
+	w.messages.reset()
 	w.pending, w.bytes = w.pending[:0], 0
 	return w.explain(err)
 }
@@ -196,7 +198,7 @@ func (w *writer) checkpoint(mark sink.Mark) (*nats.Msg, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := message(w.place.checkpoint(), event)
+	m := newMessages(w.place).next(w.place.checkpoint(), event)
 	expect(m, w.place, w.last)
 	return m, nil
 }
