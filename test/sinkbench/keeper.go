@@ -76,7 +76,7 @@ func (p *Place) Export(b *testing.B) time.Duration {
 // Changes are exported that often, each time so many, before the median is taken.
 const (
 	Changes = 100
-	rounds  = 60
+	Rounds  = 70
 	warm    = 10 // rounds that do not count
 )
 
@@ -84,17 +84,36 @@ const (
 // the median time of an export of 100 changes of each.
 func Measure(b *testing.B, places ...*Place) []time.Duration {
 	b.Helper()
-	took := make([][]time.Duration, len(places))
-	for round := range warm + rounds {
-		runtime.GC() // which is that of all places
-		for i, p := range places {
-			p.Change(Changes)
-			if d := p.Export(b); round >= warm {
+	turns := make([]Turn, len(places))
+	for i, p := range places {
+		turns[i] = p.Turn
+	}
+	return MeasureTurns(b, turns...)
+}
+
+// Turn does something 100 times, and returns how long that took.
+type Turn func(*testing.B) time.Duration
+
+// Turn changes 100 rows, and returns how long their export took.
+func (p *Place) Turn(b *testing.B) time.Duration {
+	b.Helper()
+	p.Change(Changes)
+	return p.Export(b)
+}
+
+// MeasureTurns is Measure of other things than places, too.
+func MeasureTurns(b *testing.B, turns ...Turn) []time.Duration {
+	b.Helper()
+	took := make([][]time.Duration, len(turns))
+	for round := range Rounds {
+		runtime.GC() // which is that of all
+		for i, turn := range turns {
+			if d := turn(b); round >= warm {
 				took[i] = append(took[i], d)
 			}
 		}
 	}
-	medians := make([]time.Duration, len(places))
+	medians := make([]time.Duration, len(turns))
 	for i, all := range took {
 		medians[i] = Median(all)
 	}
