@@ -110,6 +110,23 @@ func TestFailuresAreRetriedEverLater(t *testing.T) {
 	})
 }
 
+func TestADestinationIsLeftAloneAsLongAsItAsks(t *testing.T) {
+	for asked, want := range map[time.Duration]time.Duration{20 * time.Minute: 20 * time.Minute, 48 * time.Hour: maxRetryWait} {
+		bubble(t, func(f *fixture) {
+			s := &fakeSink{fail: func(string) error { return sink.RetryAfter(errDown, asked) }}
+			f.synced(true, false, "")
+			f.pair("lake", s, Settings{})
+			f.wait(want - time.Second)
+			if s.saw().marks != 1 {
+				t.Errorf("%d attempts within %v", s.saw().marks, want)
+			}
+			s.set(func() { s.fail = nil })
+			f.wait(2 * time.Second)
+			f.wantWrites(s, 1)
+		})
+	}
+}
+
 func TestPermanentErrorsWaitForTheConfiguration(t *testing.T) {
 	bubble(t, func(f *fixture) {
 		s := &fakeSink{fail: func(string) error { return sink.Permanent(errors.New("no such bucket")) }}

@@ -138,6 +138,9 @@ func (l *loop) onError(ctx context.Context, err error) time.Time {
 	if permanent {
 		delay = jitter(permanentDelay)
 	}
+	// A destination may ask for more patience, but not for any: a day would be a sink
+	// that is turned off.
+	delay = max(delay, min(sink.RetryWait(err), maxRetryWait))
 	next := time.Now().Add(delay)
 	klog.FromContext(ctx).V(2).Info("Export failed", "err", Message(err), "failures", l.failures, "retry", next)
 	l.exporter.update(l, func(s *State) {

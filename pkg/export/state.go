@@ -58,6 +58,7 @@ const (
 	minBackoff     = time.Second
 	maxBackoff     = 5 * time.Minute
 	permanentDelay = 10 * time.Minute
+	maxRetryWait   = time.Hour // that a destination can ask for
 	fencedDelay    = 100 * time.Millisecond
 	maxFenced      = 3 // fencings in a row that are answered at once
 )

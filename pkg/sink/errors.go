@@ -1,6 +1,9 @@
 package sink
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // ErrFenced says that the destination holds a generation that is not older, so
 // that somebody else exports there, or did so since. Nothing was changed.
@@ -28,3 +31,28 @@ func IsPermanent(err error) bool {
 type permanentError struct{ error }
 
 func (e permanentError) Unwrap() error { return e.error }
+
+// RetryAfter wraps an error of a destination that says how long it wants to be left
+// alone.
+func RetryAfter(err error, wait time.Duration) error {
+	if err == nil {
+		return nil
+	}
+	return retryAfterError{err, wait}
+}
+
+// RetryWait returns how long the destination wants to be left alone, as err or one
+// that it wraps says; 0: nothing is said of it.
+func RetryWait(err error) time.Duration {
+	if after, ok := errors.AsType[retryAfterError](err); ok {
+		return max(after.wait, 0)
+	}
+	return 0
+}
+
+type retryAfterError struct {
+	error
+	wait time.Duration
+}
+
+func (e retryAfterError) Unwrap() error { return e.error }
