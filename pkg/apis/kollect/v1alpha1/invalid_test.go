@@ -125,6 +125,8 @@ var invalidSinks = []invalid{
 	{"a template that climbs", repository("url: 'https://h/r', pathTemplate: '../{cluster}'"), "spec.git.pathTemplate", "must be relative"},
 	{"an endpoint by ftp", sink("type: http, http: {url: 'ftp://h'}"), "spec.http.url", "must be an http:// or https:// URL"},
 	{"a password in an endpoint", sink("type: http, http: {url: 'https://u:p@h/'}"), "spec.http.url", "must not hold credentials"},
+	{"another placeholder in an endpoint", sink("type: http, http: {url: 'https://h/{ns}'}"), "spec.http.url", "may hold the placeholders"},
+	{"a placeholder in an endpoint's query", sink("type: http, http: {url: 'https://h/?c={cluster}'}"), "spec.http.url", "may hold the placeholders"},
 	{"a method that reads", sink("type: http, http: {url: 'https://h', method: GET}"), "spec.http.method", `supported values: "PUT", "POST"`},
 	{"parquet by http", sink("type: http, http: {url: 'https://h', format: parquet}"), "spec.http.format", "must be json or ndjson"},
 	{"a table with a quote", sink(`type: postgres, postgres: {table: 'a"b'}, secretRef: {name: dsn}`), "spec.postgres.table", "letters, digits and '_'"},

@@ -121,17 +121,19 @@ type GitSink struct {
 
 // HTTPSink sends the whole snapshot to an endpoint.
 type HTTPSink struct {
-	// URL of the endpoint.
+	// URL of the endpoint. Its path may hold {cluster}, {namespace}, which is _cluster
+	// of a cluster inventory, and {inventory}.
 	// +kubebuilder:validation:MaxLength=1024
 	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[^/?#]+') && isURL(self)",message="must be an http:// or https:// URL"
 	// +kubebuilder:validation:XValidation:rule="!self.matches('^[a-z0-9]+://[^/?#]*@')",message="must not hold credentials: put them into a Secret and name it in secretRef"
+	// +kubebuilder:validation:XValidation:rule="!self.split('?')[0].replace('{cluster}', '').replace('{namespace}', '').replace('{inventory}', '').matches('[{}]') && !self.matches('[?#].*[{}]')",message="may hold the placeholders {cluster}, {namespace} and {inventory} in its path, and no others"
 	URL string `json:"url"`
-	// Method of the request.
+	// Method of the request that sends a snapshot.
 	// +optional
 	// +kubebuilder:default=PUT
 	// +kubebuilder:validation:Enum=PUT;POST
 	Method string `json:"method,omitempty"`
-	// Format of the body.
+	// Format of the body, which is compressed by gzip.
 	// +optional
 	// +kubebuilder:default=ndjson
 	// +kubebuilder:validation:XValidation:rule="self in ['json', 'ndjson']",message="must be json or ndjson"
