@@ -4297,7 +4297,7 @@ func schema_pkg_apis_kollect_v1alpha1_HTTPSink(ref common.ReferenceCallback) com
 				Properties: map[string]spec.Schema{
 					"url": {
 						SchemaProps: spec.SchemaProps{
-							Description: "URL of the endpoint.",
+							Description: "URL of the endpoint. Its path may hold {cluster}, {namespace}, which is _cluster of a cluster inventory, and {inventory}.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -4305,14 +4305,14 @@ func schema_pkg_apis_kollect_v1alpha1_HTTPSink(ref common.ReferenceCallback) com
 					},
 					"method": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Method of the request.",
+							Description: "Method of the request that sends a snapshot.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"format": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Format of the body.",
+							Description: "Format of the body, which is compressed by gzip.",
 							Type:        []string{"string"},
 							Format:      "",
 						},

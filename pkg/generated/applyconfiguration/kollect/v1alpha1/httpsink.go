@@ -14,11 +14,12 @@ import (
 //
 // HTTPSink sends the whole snapshot to an endpoint.
 type HTTPSinkApplyConfiguration struct {
-	// URL of the endpoint.
+	// URL of the endpoint. Its path may hold {cluster}, {namespace}, which is _cluster
+	// of a cluster inventory, and {inventory}.
 	URL *string `json:"url,omitempty"`
-	// Method of the request.
+	// Method of the request that sends a snapshot.
 	Method *string `json:"method,omitempty"`
-	// Format of the body.
+	// Format of the body, which is compressed by gzip.
 	Format *kollectv1alpha1.Format `json:"format,omitempty"`
 }
 
