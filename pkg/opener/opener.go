@@ -12,6 +12,7 @@ import (
 	kollectv1alpha1 "kollect.io/kollect/pkg/apis/kollect/v1alpha1"
 	"kollect.io/kollect/pkg/controller"
 	"kollect.io/kollect/pkg/sink"
+	httpsink "kollect.io/kollect/pkg/sink/http"
 	"kollect.io/kollect/pkg/sink/kafka"
 	"kollect.io/kollect/pkg/sink/nats"
 	"kollect.io/kollect/pkg/sink/objectstore"
@@ -24,7 +25,7 @@ type Options struct {
 	FileRoot string
 	// Dial connects sinks; nil: a net.Dialer does.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
-	// Client makes the requests of sinks that speak HTTP; nil: one of their own.
+	// Client makes the requests to object stores; nil: one of their own.
 	Client *http.Client
 	// MustExist has sinks return sink.ErrAbsent where otherwise they would make the
 	// table, stream or topic that is not there.
@@ -36,6 +37,7 @@ type Options struct {
 func All(o Options) map[kollectv1alpha1.SinkType]controller.Opener {
 	return map[kollectv1alpha1.SinkType]controller.Opener{
 		kollectv1alpha1.SinkObjectStore: controller.SnapshotStore(o.objectStore),
+		kollectv1alpha1.SinkHTTP:        controller.SnapshotStore(o.http),
 		kollectv1alpha1.SinkPostgres:    controller.RelationalStore(o.postgres),
 		kollectv1alpha1.SinkNATS:        controller.EventEmitter(o.nats),
 		kollectv1alpha1.SinkKafka:       controller.EventEmitter(o.kafka),
@@ -49,6 +51,14 @@ func (o Options) objectStore(ctx context.Context, config controller.SinkConfig) 
 		// The process's own identity is for administrators' sinks alone.
 		AmbientCredentials: config.Namespace == "",
 	})
+	if err != nil {
+		return nil, err // a nil *Store is not a nil interface
+	}
+	return store, nil
+}
+
+func (o Options) http(_ context.Context, config controller.SinkConfig) (sink.SnapshotStore, error) {
+	store, err := httpsink.Open(*config.Spec.HTTP, config.Secret, httpsink.Options{Dial: o.Dial})
 	if err != nil {
 		return nil, err // a nil *Store is not a nil interface
 	}

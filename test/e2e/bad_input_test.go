@@ -95,7 +95,6 @@ var badInputs = []badInput{
 		"kollectsink/kafka", "Ready", []string{"OpenFailed", "spec.kafka", "sinks may not connect to 169.254.169.254"},
 	},
 	notBuilt("git", `git: {url: "https://git.example.com/inventory.git", branch: main}`),
-	notBuilt("http", `http: {url: "https://portal.example.com/inventory"}`),
 }
 
 // notBuilt is a sink of a type that this version does not have.
