@@ -179,6 +179,64 @@ func TestAReceiverThatDoesNotTell(t *testing.T) {
 	}
 }
 
+// A receiver that refuses may say what it holds, if it does not tell otherwise.
+func TestARefusalSaysWhatIsHeld(t *testing.T) {
+	store := serve(t, nil, func(w http.ResponseWriter, q *http.Request) {
+		switch q.Header.Get(headerGeneration) {
+		case "": // HEAD
+			w.WriteHeader(http.StatusNotFound)
+		case "501":
+		default:
+			w.Header().Set(headerGeneration, "500")
+			w.WriteHeader(http.StatusConflict)
+		}
+	})
+	s := sample(1)
+	if _, err := store.Mark(t.Context(), s.Inventory()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := write(t, store, s, 1); !errors.Is(err, sink.ErrFenced) {
+		t.Fatalf("error %v, want ErrFenced", err)
+	}
+	mark, err := store.Mark(t.Context(), s.Inventory())
+	if err != nil || mark.Generation != 500 || mark.Hash != "" {
+		t.Fatalf("mark %v, %v, want generation 500 without a hash", mark, err)
+	}
+	if _, err := write(t, store, s, 501); err != nil {
+		t.Error(err)
+	}
+}
+
+// A receiver that tells what it holds need not note when that was confirmed.
+func TestConfirmingWithoutPatch(t *testing.T) {
+	var held atomic.Pointer[http.Header]
+	store := serve(t, nil, func(w http.ResponseWriter, q *http.Request) {
+		switch q.Method {
+		case http.MethodPut:
+			held.Store(&q.Header)
+		case http.MethodHead:
+			for _, header := range []string{headerGeneration, headerContentHash, headerSchema, headerRows, headerTime} {
+				w.Header().Set(header, held.Load().Get(header))
+			}
+		default:
+			w.WriteHeader(http.StatusMethodNotAllowed)
+		}
+	})
+	s := sample(1)
+	mark, err := write(t, store, s, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	later, err := store.Confirm(t.Context(), s.Inventory(), mark, now.Add(time.Minute))
+	if err != nil || !later.Time.Equal(now.Add(time.Minute)) {
+		t.Errorf("confirm: %v, %v", later, err)
+	}
+	mark.Hash = "sha256:00"
+	if _, err := store.Confirm(t.Context(), s.Inventory(), mark, now); !errors.Is(err, sink.ErrFenced) {
+		t.Errorf("confirm other content: %v, want ErrFenced", err)
+	}
+}
+
 // A receiver that mixes inventories up, or says what cannot be, is not written to.
 func TestAReceiverThatTellsNonsense(t *testing.T) {
 	good := map[string]string{

@@ -93,10 +93,25 @@ func (s *Store) Write(ctx context.Context, export sink.Export) (sink.Mark, error
 		return sink.Mark{}, err
 	}
 	if !a.ok() {
+		s.learn(names, a)
 		return sink.Mark{}, s.refusal("send the snapshot", a)
 	}
 	s.remember(names, func(p *place) { p.acked = mark })
 	return mark, nil
+}
+
+// learn remembers which generation is held by a receiver that tells it only when it
+// refuses another: so that the next one is above it at once.
+func (s *Store) learn(names [3]string, a *answer) {
+	held, err := strconv.ParseInt(a.header.Get(headerGeneration), 10, 64)
+	if err != nil || held <= 0 || held >= maxGeneration || a.status != http.StatusConflict && a.status != http.StatusPreconditionFailed {
+		return
+	}
+	s.remember(names, func(p *place) {
+		if held > p.acked.Generation {
+			p.acked = sink.Mark{Generation: held} // of which content, nobody knows
+		}
+	})
 }
 
 // idempotencyKey names what is done once, however often it is sent.
@@ -132,7 +147,10 @@ func (s *Store) Confirm(ctx context.Context, of *inventory.Inventory, mark sink.
 	}
 	p := s.at(names)
 	if !p.silent {
-		a, err := s.ask(ctx, http.MethodPatch, names, func(h http.Header) { setMark(h, mark) })
+		a, err := s.ask(ctx, http.MethodPatch, names, func(h http.Header) {
+			setMark(h, mark)
+			h[headerIdempotencyKey] = []string{} // is not sent, and lets a lost connection be replaced
+		})
 		switch {
 		case err != nil:
 			return sink.Mark{}, err
