@@ -22,6 +22,9 @@ func (l Leaf) IsZero() bool { return l.node == nil }
 
 // Within reports whether all entries are from a key on and before end.
 func (l Leaf) Within(from Key, end *Key) bool {
+	if from == (Key{}) && end == nil {
+		return true // without a look at its memory
+	}
 	items := l.node.items
 	return items[0].Key.Compare(from) >= 0 && (end == nil || items[len(items)-1].Key.Compare(*end) < 0)
 }
@@ -38,7 +41,7 @@ func (n *node) leaves(depth int, from Key, yield func(*node) bool) bool {
 	case n == nil:
 		return true
 	case n.branch == nil:
-		if n.items[len(n.items)-1].Key.Compare(from) < 0 {
+		if from != (Key{}) && n.items[len(n.items)-1].Key.Compare(from) < 0 {
 			return true
 		}
 		return yield(n)
