@@ -21,6 +21,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 	// Group=kollect.io, Version=v1alpha1
 	case v1alpha1.SchemeGroupVersion.WithKind("Attribute"):
 		return &kollectv1alpha1.AttributeApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("GitAuthor"):
+		return &kollectv1alpha1.GitAuthorApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("GitSink"):
 		return &kollectv1alpha1.GitSinkApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("HTTPSink"):

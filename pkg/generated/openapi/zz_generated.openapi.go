@@ -100,6 +100,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha1.TargetState{}.OpenAPIModelName():                        schema_pkg_apis_inventory_v1alpha1_TargetState(ref),
 		v1alpha1.Value{}.OpenAPIModelName():                              schema_pkg_apis_inventory_v1alpha1_Value(ref),
 		kollectv1alpha1.Attribute{}.OpenAPIModelName():                   schema_pkg_apis_kollect_v1alpha1_Attribute(ref),
+		kollectv1alpha1.GitAuthor{}.OpenAPIModelName():                   schema_pkg_apis_kollect_v1alpha1_GitAuthor(ref),
 		kollectv1alpha1.GitSink{}.OpenAPIModelName():                     schema_pkg_apis_kollect_v1alpha1_GitSink(ref),
 		kollectv1alpha1.HTTPSink{}.OpenAPIModelName():                    schema_pkg_apis_kollect_v1alpha1_HTTPSink(ref),
 		kollectv1alpha1.InventorySpec{}.OpenAPIModelName():               schema_pkg_apis_kollect_v1alpha1_InventorySpec(ref),
@@ -4238,6 +4239,36 @@ func schema_pkg_apis_kollect_v1alpha1_Attribute(ref common.ReferenceCallback) co
 	}
 }
 
+func schema_pkg_apis_kollect_v1alpha1_GitAuthor(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "GitAuthor is who commits.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Name of the author.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"email": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Email of the author. Some servers take commits of known addresses alone.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"name", "email"},
+			},
+		},
+	}
+}
+
 func schema_pkg_apis_kollect_v1alpha1_GitSink(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -4281,10 +4312,24 @@ func schema_pkg_apis_kollect_v1alpha1_GitSink(ref common.ReferenceCallback) comm
 							Format:      "",
 						},
 					},
+					"author": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Author of the commits. Default: Kollect.",
+							Ref:         ref(kollectv1alpha1.GitAuthor{}.OpenAPIModelName()),
+						},
+					},
+					"confirmInterval": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ConfirmInterval is how often a commit says that content which did not change is still current. Default: never, unchanged content makes no commits.",
+							Ref:         ref(v1.Duration{}.OpenAPIModelName()),
+						},
+					},
 				},
 				Required: []string{"url"},
 			},
 		},
+		Dependencies: []string{
+			v1.Duration{}.OpenAPIModelName(), kollectv1alpha1.GitAuthor{}.OpenAPIModelName()},
 	}
 }
 

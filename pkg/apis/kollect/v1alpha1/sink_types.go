@@ -117,6 +117,29 @@ type GitSink struct {
 	// +kubebuilder:default=yaml
 	// +kubebuilder:validation:Enum=yaml;json
 	Format string `json:"format,omitempty"`
+	// Author of the commits. Default: Kollect.
+	// +optional
+	Author *GitAuthor `json:"author,omitempty"`
+	// ConfirmInterval is how often a commit says that content which did not change
+	// is still current. Default: never, unchanged content makes no commits.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(0|([0-9]+([.][0-9]+)?(ns|us|µs|μs|ms|s|m|h))+)$') && (duration(self) == duration('0s') || duration(self) >= duration('1m'))",message="must be 0, or a duration of at least 1m, such as 1h"
+	ConfirmInterval *metav1.Duration `json:"confirmInterval,omitempty"`
+}
+
+// GitAuthor is who commits.
+type GitAuthor struct {
+	// Name of the author.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:XValidation:rule="!self.matches('[<>\\n\\r]')",message="must not have any of < >, and be one line"
+	Name string `json:"name"`
+	// Email of the author. Some servers take commits of known addresses alone.
+	// +kubebuilder:validation:MaxLength=254
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[^<> ]+@[^<> ]+$')",message="must be an address, such as kollect@example.com"
+	Email string `json:"email"`
 }
 
 // HTTPSink sends the whole snapshot to an endpoint.

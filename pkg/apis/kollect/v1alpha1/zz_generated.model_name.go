@@ -14,6 +14,11 @@ func (in Attribute) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in GitAuthor) OpenAPIModelName() string {
+	return "io.kollect.kollect.pkg.apis.kollect.v1alpha1.GitAuthor"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in GitSink) OpenAPIModelName() string {
 	return "io.kollect.kollect.pkg.apis.kollect.v1alpha1.GitSink"
 }

@@ -234,12 +234,29 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: type
       type:
         scalar: string
+- name: io.kollect.kollect.pkg.apis.kollect.v1alpha1.GitAuthor
+  map:
+    fields:
+    - name: email
+      type:
+        scalar: string
+      default: ""
+    - name: name
+      type:
+        scalar: string
+      default: ""
 - name: io.kollect.kollect.pkg.apis.kollect.v1alpha1.GitSink
   map:
     fields:
+    - name: author
+      type:
+        namedType: io.kollect.kollect.pkg.apis.kollect.v1alpha1.GitAuthor
     - name: branch
       type:
         scalar: string
+    - name: confirmInterval
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Duration
     - name: format
       type:
         scalar: string

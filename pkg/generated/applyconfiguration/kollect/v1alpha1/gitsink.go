@@ -5,6 +5,10 @@
 
 package v1alpha1
 
+import (
+	v1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
 // GitSinkApplyConfiguration represents a declarative configuration of the GitSink type for use
 // with apply.
 //
@@ -20,6 +24,11 @@ type GitSinkApplyConfiguration struct {
 	Layout *string `json:"layout,omitempty"`
 	// Format of the files.
 	Format *string `json:"format,omitempty"`
+	// Author of the commits. Default: Kollect.
+	Author *GitAuthorApplyConfiguration `json:"author,omitempty"`
+	// ConfirmInterval is how often a commit says that content which did not change
+	// is still current. Default: never, unchanged content makes no commits.
+	ConfirmInterval *v1.Duration `json:"confirmInterval,omitempty"`
 }
 
 // GitSinkApplyConfiguration constructs a declarative configuration of the GitSink type for use with
@@ -65,5 +74,21 @@ func (b *GitSinkApplyConfiguration) WithLayout(value string) *GitSinkApplyConfig
 // If called multiple times, the Format field is set to the value of the last call.
 func (b *GitSinkApplyConfiguration) WithFormat(value string) *GitSinkApplyConfiguration {
 	b.Format = &value
+	return b
+}
+
+// WithAuthor sets the Author field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Author field is set to the value of the last call.
+func (b *GitSinkApplyConfiguration) WithAuthor(value *GitAuthorApplyConfiguration) *GitSinkApplyConfiguration {
+	b.Author = value
+	return b
+}
+
+// WithConfirmInterval sets the ConfirmInterval field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ConfirmInterval field is set to the value of the last call.
+func (b *GitSinkApplyConfiguration) WithConfirmInterval(value v1.Duration) *GitSinkApplyConfiguration {
+	b.ConfirmInterval = &value
 	return b
 }
