@@ -16,6 +16,9 @@ type group struct {
 	end             int // of what is dealt so far, in the order of all rows
 }
 
+// Ordered returns the entries in the order that Write has them.
+func Ordered(snapshot *inventory.Snapshot) []*inventory.Entry { return ordered(snapshot) }
+
 // ordered returns the snapshot's entries by kind, namespace, name, UID and
 // target. Only names of one kind and namespace are compared with one another:
 // the entries are dealt to their groups first.
