@@ -1,0 +1,233 @@
+package object
+
+import (
+	"bufio"
+	"bytes"
+	"compress/zlib"
+	"crypto/sha1"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Limits bound what a pack may cost its reader.
+type Limits struct {
+	// Pack is how many bytes it may have, and Kept how many the objects in memory.
+	Pack, Kept int64
+	// Blob is up to which size a blob is kept. Commits and trees all are.
+	Blob int64
+}
+
+// ErrTooLarge says that a pack exceeds its limits.
+var ErrTooLarge = errors.New("it is larger than what is allowed")
+
+var errPack = errors.New("it is not a pack")
+
+// ReadPack returns the objects of a pack that are to be kept, by ID. One that is a
+// delta of what is not in the pack is left out.
+func ReadPack(r io.Reader, limits Limits) (map[ID][]byte, error) {
+	p := &packReader{limits: limits, kept: map[ID][]byte{}, types: map[ID]Type{}, found: map[int64]*packed{}}
+	defer p.spool.close()
+	n, err := io.Copy(&p.spool, io.LimitReader(r, limits.Pack+1))
+	if err != nil {
+		return nil, err
+	}
+	if n > limits.Pack {
+		return nil, fmt.Errorf("%w, %d bytes", ErrTooLarge, limits.Pack)
+	}
+	if err := p.index(); err != nil {
+		return nil, err
+	}
+	return p.kept, p.resolve()
+}
+
+// packed is an object in a pack.
+type packed struct {
+	at   int64 // of its content, compressed
+	t    Type
+	size int64
+	base int64 // of offsetDelta: where it is
+	ref  ID    // of refDelta
+
+	content []byte // once it is known
+}
+
+type packReader struct {
+	limits Limits
+	spool  spool
+	found  map[int64]*packed // by where it starts
+	deltas []*packed
+	kept   map[ID][]byte
+	types  map[ID]Type // of what is kept
+	bytes  int64       // that are kept
+}
+
+// index finds all objects, and keeps those that are whole.
+func (p *packReader) index() error {
+	if err := p.verify(); err != nil {
+		return err
+	}
+	in := &positioned{r: bufio.NewReaderSize(p.spool.reader(), 64<<10)}
+	head := make([]byte, 12)
+	if _, err := io.ReadFull(in, head); err != nil || string(head[:4]) != "PACK" || binary.BigEndian.Uint32(head[4:]) != 2 {
+		return errPack
+	}
+	var inflate io.ReadCloser
+	for range binary.BigEndian.Uint32(head[8:]) {
+		start := in.at
+		o, err := readHead(in, start)
+		if err != nil {
+			return err
+		}
+		if inflate, err = reset(inflate, in); err != nil {
+			return fmt.Errorf("%w: %w", errPack, err)
+		}
+		if err := p.take(o, inflate); err != nil {
+			return err
+		}
+		p.found[start] = o
+	}
+	return nil
+}
+
+// verify compares the hash at the end with what comes before.
+func (p *packReader) verify() error {
+	end := p.spool.size - sha1.Size
+	if end < 0 {
+		return errPack
+	}
+	var want [sha1.Size]byte
+	if _, err := p.spool.ReadAt(want[:], end); err != nil && err != io.EOF {
+		return err
+	}
+	h := sha1.New()
+	if _, err := io.Copy(h, io.NewSectionReader(&p.spool, 0, end)); err != nil {
+		return err
+	}
+	if ID(h.Sum(nil)) != want {
+		return fmt.Errorf("%w: its hash is another", errPack)
+	}
+	return nil
+}
+
+// take reads an object to its end, and keeps it if it is whole and wanted.
+func (p *packReader) take(o *packed, content io.Reader) error {
+	if o.t == offsetDelta || o.t == refDelta {
+		p.deltas = append(p.deltas, o)
+	}
+	if !p.wanted(o.t, o.size) {
+		n, err := io.Copy(io.Discard, io.LimitReader(content, o.size+1))
+		if err != nil || n != o.size {
+			return fmt.Errorf("%w: an object is of another size than it says: %w", errPack, err)
+		}
+		return nil
+	}
+	data, err := p.read(o, content)
+	if err != nil {
+		return err
+	}
+	o.content = data
+	return p.keep(o.t, data)
+}
+
+func (p *packReader) wanted(t Type, size int64) bool {
+	return t == Commit || t == Tree || t == Blob && size <= p.limits.Blob
+}
+
+// read reads all of the content.
+func (p *packReader) read(o *packed, content io.Reader) ([]byte, error) {
+	if o.size > p.limits.Kept {
+		return nil, fmt.Errorf("an object of the pack: %w, %d bytes", ErrTooLarge, p.limits.Kept)
+	}
+	var buf bytes.Buffer
+	n, err := io.Copy(&buf, io.LimitReader(content, o.size+1))
+	if err != nil || n != o.size {
+		return nil, fmt.Errorf("%w: an object is of another size than it says: %w", errPack, err)
+	}
+	return buf.Bytes(), nil
+}
+
+func (p *packReader) keep(t Type, data []byte) error {
+	if p.bytes += int64(len(data)); p.bytes > p.limits.Kept {
+		return fmt.Errorf("the objects of the pack: %w, %d bytes", ErrTooLarge, p.limits.Kept)
+	}
+	id := Sum(t, data)
+	p.kept[id], p.types[id] = data, t
+	return nil
+}
+
+// readHead reads what comes before an object's content.
+func readHead(in *positioned, start int64) (*packed, error) {
+	b, err := in.ReadByte()
+	if err != nil {
+		return nil, errPack
+	}
+	o := &packed{t: Type(b >> 4 & 7), size: int64(b & 15)}
+	for shift := 4; b&0x80 != 0; shift += 7 {
+		if b, err = in.ReadByte(); err != nil || shift > 46 {
+			return nil, errPack
+		}
+		o.size |= int64(b&0x7f) << shift
+	}
+	switch o.t {
+	case Commit, Tree, Blob, Tag:
+	case offsetDelta:
+		back, err := readOffset(in)
+		if err != nil || back <= 0 || back > start {
+			return nil, errPack
+		}
+		o.base = start - back
+	case refDelta:
+		if _, err := io.ReadFull(in, o.ref[:]); err != nil {
+			return nil, errPack
+		}
+	default:
+		return nil, errPack
+	}
+	o.at = in.at
+	return o, nil
+}
+
+// readOffset reads a number as deltas have it for how far back their base is.
+func readOffset(in *positioned) (int64, error) {
+	b, err := in.ReadByte()
+	n := int64(b & 0x7f)
+	for err == nil && b&0x80 != 0 {
+		if n > 1<<48 {
+			return 0, errPack
+		}
+		b, err = in.ReadByte()
+		n = (n+1)<<7 | int64(b&0x7f)
+	}
+	return n, err
+}
+
+// reset makes inflate, or a new one, read from in.
+func reset(inflate io.ReadCloser, in io.Reader) (io.ReadCloser, error) {
+	if inflate == nil {
+		return zlib.NewReader(in)
+	}
+	return inflate, inflate.(zlib.Resetter).Reset(in, nil)
+}
+
+// positioned knows where it is. Whoever reads byte by byte reads no further than
+// asked.
+type positioned struct {
+	r  *bufio.Reader
+	at int64
+}
+
+func (p *positioned) Read(buf []byte) (int, error) {
+	n, err := p.r.Read(buf)
+	p.at += int64(n)
+	return n, err
+}
+
+func (p *positioned) ReadByte() (byte, error) {
+	b, err := p.r.ReadByte()
+	if err == nil {
+		p.at++
+	}
+	return b, err
+}
