@@ -1,0 +1,149 @@
+package remote
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"kollect.io/kollect/pkg/sink/git/object"
+)
+
+// Wanted is what to fetch.
+type Wanted struct {
+	IDs []object.ID
+	// Depth is how many folders deep what is below the IDs comes too; zero: all.
+	Depth int
+	// NoBlobs leaves out those that are not among the IDs.
+	NoBlobs bool
+}
+
+// limits of what a server sends.
+var limits = object.Limits{Pack: 4 << 30, Kept: 1 << 30, Blob: MaxBlob}
+
+// MaxBlob is the size of the largest blobs that are fetched.
+const MaxBlob = 16 << 10
+
+// Selects reports whether the server sends what Fetch is asked for and no more. If
+// not, FetchAll is the way.
+func (r *Remote) Selects(ctx context.Context) (bool, error) {
+	c, err := r.uploads(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer r.giveBack(c)
+	if c.version != 2 {
+		end(ctx, c.session)
+	}
+	return c.filters(), nil
+}
+
+// Fetch returns what is wanted, of the blobs those of MaxBlob at most.
+func (r *Remote) Fetch(ctx context.Context, wanted Wanted) (map[object.ID][]byte, error) {
+	c, err := r.uploads(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer r.giveBack(c)
+	if !c.filters() {
+		return nil, fmt.Errorf("fetch: %w: the server sends no parts", ErrUnsuited)
+	}
+	var options []string
+	var filters []string
+	if wanted.NoBlobs {
+		filters = append(filters, "blob:none")
+	}
+	if wanted.Depth > 0 {
+		filters = append(filters, fmt.Sprintf("tree:%d", wanted.Depth))
+	}
+	if len(filters) > 1 {
+		filters = []string{"combine:" + strings.Join(filters, "+")}
+	}
+	for _, filter := range filters {
+		options = append(options, "filter "+filter)
+	}
+	return c.fetch2(ctx, wanted.IDs, options)
+}
+
+// FetchAll returns the commit and all trees and blobs below it, of the blobs those of
+// MaxBlob at most.
+func (r *Remote) FetchAll(ctx context.Context, commit object.ID) (map[object.ID][]byte, error) {
+	c, err := r.uploads(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer r.giveBack(c)
+	if c.version == 2 {
+		return c.fetch2(ctx, []object.ID{commit}, nil)
+	}
+	return c.fetch0(ctx, commit)
+}
+
+// fetch2 fetches by version 2.
+func (c *capable) fetch2(ctx context.Context, ids []object.ID, options []string) (map[object.ID][]byte, error) {
+	request := append(command("fetch"), delimiterLine...)
+	for _, option := range append(options, "no-progress", "ofs-delta", "deepen 1") {
+		request = appendLine(request, "%s", option)
+	}
+	for _, id := range ids {
+		request = appendLine(request, "want %s", id)
+	}
+	request = append(appendLine(request, "done"), flushLine...)
+	answer, err := ask(ctx, c.session, request)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Close()
+	in := newLines(answer)
+	for {
+		line, ok, err := in.text()
+		if err != nil {
+			return nil, err
+		}
+		if ok && line == "packfile" {
+			return readPack(&sideband{lines: in})
+		}
+	}
+}
+
+// fetch0 fetches by version 0, which has but the commits that branches are at.
+func (c *capable) fetch0(ctx context.Context, commit object.ID) (map[object.ID][]byte, error) {
+	if !has(c.caps, "shallow") {
+		return nil, fmt.Errorf("%w: it sends no commit without all before it: Git 1.5 or later does", ErrUnsuited)
+	}
+	caps := "agent=kollect"
+	for _, name := range []string{"ofs-delta", "no-progress", "side-band-64k", "multi_ack_detailed"} {
+		if has(c.caps, name) {
+			caps = name + " " + caps
+		}
+	}
+	request := appendLine(nil, "want %s %s", commit, caps)
+	request = appendLine(request, "deepen 1")
+	request = append(request, flushLine...)
+	request = appendLine(request, "done")
+	answer, err := ask(ctx, c.session, request)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Close()
+	in := newLines(answer)
+	for {
+		line, ok, err := in.text()
+		if err != nil {
+			return nil, err
+		}
+		if ok && line == "NAK" {
+			return readPack(&sideband{lines: in, raw: !has(c.caps, "side-band-64k")})
+		}
+	}
+}
+
+func readPack(s *sideband) (map[object.ID][]byte, error) {
+	s.messages = &messages{}
+	objects, err := object.ReadPack(s, limits)
+	if err != nil {
+		return nil, fmt.Errorf("read the pack that the server sent: %w", err)
+	}
+	_, err = io.Copy(io.Discard, s)
+	return objects, err
+}
