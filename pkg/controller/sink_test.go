@@ -252,7 +252,7 @@ func TestSinksThatCanNotBeOpened(t *testing.T) {
 		{name: "an API server that is down", sink: objectStoreSink(token), read: errors.New("connection refused"), reason: "SecretUnreadable", words: []string{"connection refused"}},
 		{name: "a destination that refuses", sink: objectStoreSink(nil), open: errors.New("dial https://user:hidden@host: refused"), reason: "OpenFailed", words: []string{"spec.objectStore: dial https://host: refused"}},
 		{name: "a field that is not valid", sink: objectStoreSink(nil), open: sink.Permanent(errors.New("spec.objectStore.url: must be a URL")), reason: "OpenFailed", words: []string{"spec.objectStore.url: must be"}},
-		{name: "a type that is not built", sink: &kollectv1alpha1.KollectSink{ObjectMeta: named("a", "lake"), Spec: kollectv1alpha1.SinkSpec{Type: "git"}}, reason: "NotImplemented", words: []string{"sink type git is not available in this version"}},
+		{name: "a type that is not built", sink: &kollectv1alpha1.KollectSink{ObjectMeta: named("a", "lake"), Spec: kollectv1alpha1.SinkSpec{Type: "http"}}, reason: "NotImplemented", words: []string{"sink type http is not available in this version"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

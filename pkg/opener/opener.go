@@ -12,6 +12,7 @@ import (
 	kollectv1alpha1 "kollect.io/kollect/pkg/apis/kollect/v1alpha1"
 	"kollect.io/kollect/pkg/controller"
 	"kollect.io/kollect/pkg/sink"
+	"kollect.io/kollect/pkg/sink/git"
 	httpsink "kollect.io/kollect/pkg/sink/http"
 	"kollect.io/kollect/pkg/sink/kafka"
 	"kollect.io/kollect/pkg/sink/nats"
@@ -36,12 +37,21 @@ type Options struct {
 // condition that says so.
 func All(o Options) map[kollectv1alpha1.SinkType]controller.Opener {
 	return map[kollectv1alpha1.SinkType]controller.Opener{
+		kollectv1alpha1.SinkGit:         controller.SnapshotStore(o.git),
 		kollectv1alpha1.SinkObjectStore: controller.SnapshotStore(o.objectStore),
 		kollectv1alpha1.SinkHTTP:        controller.SnapshotStore(o.http),
 		kollectv1alpha1.SinkPostgres:    controller.RelationalStore(o.postgres),
 		kollectv1alpha1.SinkNATS:        controller.EventEmitter(o.nats),
 		kollectv1alpha1.SinkKafka:       controller.EventEmitter(o.kafka),
 	}
+}
+
+func (o Options) git(_ context.Context, config controller.SinkConfig) (sink.SnapshotStore, error) {
+	store, err := git.Open(*config.Spec.Git, config.Secret, git.Options{Dial: o.Dial})
+	if err != nil {
+		return nil, err // a nil *Store is not a nil interface
+	}
+	return store, nil
 }
 
 func (o Options) objectStore(ctx context.Context, config controller.SinkConfig) (sink.SnapshotStore, error) {

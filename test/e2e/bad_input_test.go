@@ -94,16 +94,11 @@ var badInputs = []badInput{
 		`{kind: KollectSink, metadata: {name: kafka}, spec: {type: kafka, kafka: {brokers: ["169.254.169.254:9092"], topic: inventory}}}`,
 		"kollectsink/kafka", "Ready", []string{"OpenFailed", "spec.kafka", "sinks may not connect to 169.254.169.254"},
 	},
-	notBuilt("git", `git: {url: "https://git.example.com/inventory.git", branch: main}`),
-}
-
-// notBuilt is a sink of a type that this version does not have.
-func notBuilt(sink, spec string) badInput {
-	return badInput{
-		"a sink of type " + sink,
-		`{kind: KollectSink, metadata: {name: ` + sink + `}, spec: {type: ` + sink + `, ` + spec + `}}`,
-		"kollectsink/" + sink, "Ready", []string{"NotImplemented", "spec.type", sink + " is not available in this version"},
-	}
+	{
+		"an SSH server whose key nobody knows",
+		`{kind: KollectSink, metadata: {name: git}, spec: {type: git, git: {url: "ssh://git.example.com/inventory.git"}}}`,
+		"kollectsink/git", "Ready", []string{"OpenFailed", "spec.secretRef", "ssh-privatekey"},
+	},
 }
 
 // What is wrong says so, in a condition and an event that name the field and the
