@@ -10,15 +10,17 @@ import (
 )
 
 const (
-	// transactionRecords, of rows, and transactionBytes bound a transaction: who reads what is
-	// committed alone waits for its end, and so does the retry of one that failed.
+	// transactionRecords, of rows, and transactionBytes bound a transaction: who reads
+	// what is committed alone waits for its end, and so does the retry of one that
+	// failed.
 	transactionRecords = 50_000
 	transactionBytes   = 64 << 20
 	// piecesAhead is how many pieces wait to be sent.
 	piecesAhead = 16
 )
 
-// writer writes one delta: it makes the records, and sends them beside.
+// writer writes one delta. One goroutine makes the records while another sends them:
+// what they share is the flight and the channel.
 type writer struct {
 	place  place
 	delta  sink.Delta

@@ -28,12 +28,13 @@ type messages struct {
 	place place
 	names map[string]string           // of headers, by those of attributes
 	kinds map[inventory.Origin]string // what subjects of rows begin with
-	made  []message                   // the first are in use
-	in    int                         // use
-	data  []byte                      // of those in use
+	made  []message
+	used  int    // how many of those are in use, from the first
+	data  []byte // of those in use
 }
 
-// message is one, and how many attributes its event has, which says which.
+// message is one, and how many attributes its event has: those of as many have the
+// same headers.
 type message struct {
 	msg        *nats.Msg
 	attributes int
@@ -55,15 +56,15 @@ func (m *messages) subject(origin inventory.Origin, event *cloudevent.Event) str
 }
 
 // reset ends the use of all messages.
-func (m *messages) reset() { m.in, m.data = 0, m.data[:0] }
+func (m *messages) reset() { m.used, m.data = 0, m.data[:0] }
 
 // next returns the event as a message, which is in use until reset.
 func (m *messages) next(subject string, event *cloudevent.Event) *nats.Msg {
-	if m.in == len(m.made) {
+	if m.used == len(m.made) {
 		m.made = append(m.made, message{msg: &nats.Msg{Header: make(nats.Header, 18)}})
 	}
-	next := &m.made[m.in]
-	m.in++
+	next := &m.made[m.used]
+	m.used++
 	msg := next.msg
 	if n := event.Len(); next.attributes != n {
 		clear(msg.Header)
@@ -86,7 +87,7 @@ func (m *messages) next(subject string, event *cloudevent.Event) *nats.Msg {
 	return msg
 }
 
-// set is of a header that no other message has a part of.
+// set sets a header, in the memory of the one of that name if there is one.
 func set(h nats.Header, name, value string) {
 	if values := h[name]; len(values) == 1 {
 		values[0] = value
