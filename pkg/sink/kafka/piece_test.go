@@ -48,7 +48,7 @@ func land(t *testing.T, f *flight, p *piece, n int, err error) {
 }
 
 func TestPiecesAreUsedAgainOnceWrittenAndSent(t *testing.T) {
-	f := newFlight()
+	f := newFlight(nil)
 	p := full(t, f, 1)
 	land(t, f, p, maxPiece, nil)
 	if other := f.piece(); other == p {
@@ -77,7 +77,7 @@ func TestPiecesAreUsedAgainOnceWrittenAndSent(t *testing.T) {
 }
 
 func TestPiecesThatMayNotBeWrittenAreNotUsedAgain(t *testing.T) {
-	f := newFlight()
+	f := newFlight(nil)
 	p := full(t, f, 1)
 	f.release(p)
 	lost := errors.New("lost")
