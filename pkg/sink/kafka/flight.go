@@ -9,6 +9,8 @@ import (
 // load is a number of records, and of bytes in them.
 type load struct{ records, bytes int }
 
+func (l load) within(most load) bool { return l.records <= most.records && l.bytes <= most.bytes }
+
 const (
 	// maxInFlight is how many records, and maxInFlightBytes how much, are on their way.
 	maxInFlight      = 8192
@@ -22,11 +24,12 @@ const (
 // flight is of the records that are on their way to the broker, and has the pieces of
 // those that came there. It is safe for concurrent use.
 type flight struct {
-	news  chan struct{} // has one after an answer
+	news  chan struct{} // has one once no more is flying than is waited for
 	frame []byte        // what values begin with
 
 	mu      sync.Mutex // guards what follows
 	flying  load       // what has no answer
+	wanted  load       // how little is waited for
 	answers int        // how many came
 	lowest  int64      // offset; -1: there is none
 	newest  int64      // offset, that came last
@@ -84,19 +87,23 @@ func (f *flight) land(p *piece, r *kgo.Record, err error) {
 	} else if f.err == nil {
 		f.err = err
 	}
+	enough := f.err != nil || f.flying.within(f.wanted)
 	f.mu.Unlock()
-	select {
-	case f.news <- struct{}{}:
-	default: // there is one
+	if enough {
+		select {
+		case f.news <- struct{}{}:
+		default: // there is one
+		}
 	}
 }
 
 // landed returns how many answers there were, and whether no more than most is
-// flying.
+// flying, of which there is news if not.
 func (f *flight) landed(most load) (answers int, enough bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.answers, f.flying.records <= most.records && f.flying.bytes <= most.bytes, f.err
+	f.wanted = most
+	return f.answers, f.flying.within(most), f.err
 }
 
 // offsets returns the lowest one of what was written since it began, -1 if nothing

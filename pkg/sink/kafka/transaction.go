@@ -99,6 +99,9 @@ func (t *transaction) await(ctx context.Context, most load) error {
 				return err
 			}
 		case <-timer.C:
+			if now, _, _ := t.flight.landed(most); now != before {
+				continue // it was not silent
+			}
 			t.producer.lost = true
 			return fmt.Errorf("%w (%s): %w", errSilent, t.timeout, context.DeadlineExceeded)
 		}
