@@ -16,7 +16,8 @@ type branch struct {
 	known   bool
 	commit  object.ID // none: there is no such branch, or nothing in it
 	root    object.ID
-	selects bool // the server sends single objects
+	asked   bool // whether the server selects
+	selects bool // it sends single objects
 	objects map[object.ID][]byte
 	bytes   int
 }
@@ -37,26 +38,37 @@ func (b *branch) moveTo(ctx context.Context, commit object.ID) error {
 		b.moved(commit, object.ID{})
 		return nil
 	}
-	var err error
-	if b.selects, err = b.remote.Selects(ctx); err != nil {
+	err := b.ask(ctx)
+	if err != nil {
 		return err
 	}
 	if b.selects {
 		err = b.fetch(ctx, remote.Wanted{IDs: []object.ID{commit}, Depth: 1, NoBlobs: true})
 	} else {
 		b.objects, b.bytes = map[object.ID][]byte{}, 0
-		err = b.add(b.remote.FetchAll(ctx, commit))
+		err = b.add(b.remote.FetchAll(ctx, commit, looksLikeManifest))
 	}
 	if err != nil {
+		b.asked = false // it may be another server now
 		return err
 	}
 	root, err := object.TreeOf(b.objects[commit])
 	if err != nil {
 		return fmt.Errorf("read commit %s: %w", commit, err)
 	}
+	b.bytes -= len(b.objects[commit])
 	delete(b.objects, commit)
 	b.moved(commit, root)
 	return nil
+}
+
+// ask finds out what the server can do, which it says in a conversation of its own.
+func (b *branch) ask(ctx context.Context) (err error) {
+	if !b.asked {
+		b.selects, err = b.remote.Selects(ctx)
+		b.asked = err == nil
+	}
+	return err
 }
 
 // moved notes where the branch is.
@@ -83,11 +95,11 @@ func (b *branch) put(id object.ID, data []byte) {
 	}
 }
 
-// trim makes room if there are too many objects. What is dropped can be fetched
-// again where the server sends single objects.
+// trim makes room if there are too many objects: what is needed is fetched again.
 func (b *branch) trim() {
-	if b.selects && b.bytes > maxCached {
+	if b.bytes > maxCached {
 		b.objects, b.bytes = map[object.ID][]byte{}, 0
+		b.known = b.known && b.selects // or all of the commit is read again
 	}
 }
 

@@ -1,6 +1,7 @@
 package git
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -65,6 +66,9 @@ func (m *manifest) of(of *inventory.Inventory) bool {
 // maxGeneration is far above what can be counted. Readers that take numbers for
 // floats still tell it exactly.
 const maxGeneration = 1 << 53
+
+// looksLikeManifest reports whether a file may be one.
+func looksLikeManifest(data []byte) bool { return bytes.Contains(data, []byte(manifestKind)) }
 
 // parseManifest reads a manifest of any inventory.
 func parseManifest(data []byte) (*manifest, error) {

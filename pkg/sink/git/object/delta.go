@@ -59,7 +59,7 @@ func (p *packReader) resolveOne(o *packed, t Type) error {
 	if err != nil {
 		return err
 	}
-	return p.keep(t, data)
+	return p.keep(o, t, data)
 }
 
 // content returns what an object is, with the deltas on the way to it applied.
@@ -93,9 +93,6 @@ func (p *packReader) content(o *packed) ([]byte, error) {
 		if data, err = applyDelta(data, delta, p.limits.Kept); err != nil {
 			return nil, err
 		}
-	}
-	if len(chain) > 0 {
-		chain[0].content = data
 	}
 	return data, nil
 }

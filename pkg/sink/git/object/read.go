@@ -15,8 +15,10 @@ import (
 type Limits struct {
 	// Pack is how many bytes it may have, and Kept how many the objects in memory.
 	Pack, Kept int64
-	// Blob is up to which size a blob is kept. Commits and trees all are.
-	Blob int64
+	// Blob is up to which size a blob is kept, if Wants, unless it is nil, says so of
+	// what is in it. Commits and trees all are kept.
+	Blob  int64
+	Wants func(blob []byte) bool
 }
 
 // ErrTooLarge says that a pack exceeds its limits.
@@ -127,8 +129,7 @@ func (p *packReader) take(o *packed, content io.Reader) error {
 	if err != nil {
 		return err
 	}
-	o.content = data
-	return p.keep(o.t, data)
+	return p.keep(o, o.t, data)
 }
 
 func (p *packReader) wanted(t Type, size int64) bool {
@@ -148,7 +149,12 @@ func (p *packReader) read(o *packed, content io.Reader) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-func (p *packReader) keep(t Type, data []byte) error {
+// keep keeps the object, unless it is a blob that nobody wants.
+func (p *packReader) keep(o *packed, t Type, data []byte) error {
+	if t == Blob && p.limits.Wants != nil && !p.limits.Wants(data) {
+		return nil
+	}
+	o.content = data
 	if p.bytes += int64(len(data)); p.bytes > p.limits.Kept {
 		return fmt.Errorf("the objects of the pack: %w, %d bytes", ErrTooLarge, p.limits.Kept)
 	}

@@ -2,6 +2,7 @@ package remote
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -46,7 +47,7 @@ func (r *Remote) Fetch(ctx context.Context, wanted Wanted) (map[object.ID][]byte
 	}
 	defer r.giveBack(c)
 	if !c.filters() {
-		return nil, fmt.Errorf("fetch: %w: the server sends no parts", ErrUnsuited)
+		return nil, errors.New("the server sends no single objects any more")
 	}
 	var options []string
 	var filters []string
@@ -62,25 +63,25 @@ func (r *Remote) Fetch(ctx context.Context, wanted Wanted) (map[object.ID][]byte
 	for _, filter := range filters {
 		options = append(options, "filter "+filter)
 	}
-	return c.fetch2(ctx, wanted.IDs, options)
+	return c.fetch2(ctx, wanted.IDs, options, nil)
 }
 
-// FetchAll returns the commit and all trees and blobs below it, of the blobs those of
-// MaxBlob at most.
-func (r *Remote) FetchAll(ctx context.Context, commit object.ID) (map[object.ID][]byte, error) {
+// FetchAll returns the commit and all trees below it, and of the blobs those of MaxBlob
+// at most of which wants says so.
+func (r *Remote) FetchAll(ctx context.Context, commit object.ID, wants func(blob []byte) bool) (map[object.ID][]byte, error) {
 	c, err := r.uploads(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer r.giveBack(c)
 	if c.version == 2 {
-		return c.fetch2(ctx, []object.ID{commit}, nil)
+		return c.fetch2(ctx, []object.ID{commit}, nil, wants)
 	}
-	return c.fetch0(ctx, commit)
+	return c.fetch0(ctx, commit, wants)
 }
 
 // fetch2 fetches by version 2.
-func (c *capable) fetch2(ctx context.Context, ids []object.ID, options []string) (map[object.ID][]byte, error) {
+func (c *capable) fetch2(ctx context.Context, ids []object.ID, options []string, wants func([]byte) bool) (map[object.ID][]byte, error) {
 	request := append(command("fetch"), delimiterLine...)
 	for _, option := range append(options, "no-progress", "ofs-delta", "deepen 1") {
 		request = appendLine(request, "%s", option)
@@ -101,13 +102,13 @@ func (c *capable) fetch2(ctx context.Context, ids []object.ID, options []string)
 			return nil, err
 		}
 		if ok && line == "packfile" {
-			return readPack(&sideband{lines: in})
+			return readPack(&sideband{lines: in}, wants)
 		}
 	}
 }
 
 // fetch0 fetches by version 0, which has but the commits that branches are at.
-func (c *capable) fetch0(ctx context.Context, commit object.ID) (map[object.ID][]byte, error) {
+func (c *capable) fetch0(ctx context.Context, commit object.ID, wants func([]byte) bool) (map[object.ID][]byte, error) {
 	if !has(c.caps, "shallow") {
 		return nil, fmt.Errorf("%w: it sends no commit without all before it: Git 1.5 or later does", ErrUnsuited)
 	}
@@ -133,14 +134,16 @@ func (c *capable) fetch0(ctx context.Context, commit object.ID) (map[object.ID][
 			return nil, err
 		}
 		if ok && line == "NAK" {
-			return readPack(&sideband{lines: in, raw: !has(c.caps, "side-band-64k")})
+			return readPack(&sideband{lines: in, raw: !has(c.caps, "side-band-64k")}, wants)
 		}
 	}
 }
 
-func readPack(s *sideband) (map[object.ID][]byte, error) {
+func readPack(s *sideband, wants func([]byte) bool) (map[object.ID][]byte, error) {
 	s.messages = &messages{}
-	objects, err := object.ReadPack(s, limits)
+	bounds := limits
+	bounds.Wants = wants
+	objects, err := object.ReadPack(s, bounds)
 	if err != nil {
 		return nil, fmt.Errorf("read the pack that the server sent: %w", err)
 	}
