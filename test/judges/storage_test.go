@@ -77,7 +77,7 @@ func newPodStorage(t testing.TB, scope inventory.Scope) *podStorage {
 	if scope == inventory.Cluster {
 		name = "clusterinventoryrows"
 	}
-	s.rows = registry.New(s.store, registry.NewSerializer(scheme), nobody)[name].(rowStorage)
+	s.rows = registry.New(s.store, registry.NewSerializer(scheme), nobody, inventory.NewEncodings(1<<20))[name].(rowStorage)
 	return s
 }
 
