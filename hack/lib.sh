@@ -7,6 +7,10 @@ if [[ " ${GOFLAGS:-} " != *" -trimpath "* ]]; then
   export GOFLAGS="${GOFLAGS:+${GOFLAGS} }-trimpath"
 fi
 
+# Compilers, linkers and checkers are short programs, a third of whose time goes
+# into garbage that nobody is short of memory for.
+export GOGC="${GOGC:-400}" GOMEMLIMIT="${GOMEMLIMIT:-3GiB}"
+
 # need COMMAND PACKAGE...: returns if the command is there. Root gets it from
 # Debian's packages; anybody else is told in one line what is missing.
 need() {
