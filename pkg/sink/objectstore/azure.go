@@ -31,6 +31,7 @@ func openAzure(ctx context.Context, p *place, secret map[string][]byte, options 
 	}
 	return &blobs{
 		bucket: b,
+		root:   azureRoot(client.URL(), p.bucket),
 		hint:   "to read, list, create, write and delete (role Storage Blob Data Contributor)",
 		version: func(r *blob.Reader) string {
 			var out azureblobs.DownloadStreamResponse
@@ -98,6 +99,20 @@ func azureClient(p *place, secret map[string][]byte, options Options) (*containe
 		return nil, fmt.Errorf("find the server's own Azure credentials: %w", err)
 	}
 	return container.NewClient(address, own, clientOptions)
+}
+
+// azureRoot returns the address below which Hadoop's driver reads the container,
+// or an empty string where it does not: on an emulator.
+func azureRoot(address, container string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	account, domain, ok := strings.Cut(u.Host, ".blob.")
+	if !ok {
+		return ""
+	}
+	return "abfss://" + container + "@" + account + ".dfs." + domain + "/"
 }
 
 // azureAddress returns the container's URL.

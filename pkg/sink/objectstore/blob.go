@@ -14,7 +14,6 @@ import (
 	"gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
 
-	"kollect.io/kollect/pkg/format"
 	"kollect.io/kollect/pkg/sink"
 )
 
@@ -31,6 +30,9 @@ type blobs struct {
 	version func(*blob.Reader) string
 	// ifVersion makes a write fail unless the object has that version.
 	ifVersion func(as func(any) bool, version string) error
+	// root is the address below which the objects are, with a slash at its end, or
+	// empty.
+	root string
 	// hint names the rights that an access needs.
 	hint string
 }
@@ -91,7 +93,7 @@ func (a aborting) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (b *blobs) read(ctx context.Context, key string) ([]byte, string, error) {
+func (b *blobs) read(ctx context.Context, key string, limit int64) ([]byte, string, error) {
 	reader, err := b.bucket.NewReader(ctx, key, nil)
 	if gcerrors.Code(err) == gcerrors.NotFound {
 		return nil, "", errNotFound
@@ -100,7 +102,7 @@ func (b *blobs) read(ctx context.Context, key string) ([]byte, string, error) {
 		return nil, "", b.explain(err, err)
 	}
 	defer reader.Close()
-	data, err := io.ReadAll(io.LimitReader(reader, maxPointer+1))
+	data, err := io.ReadAll(io.LimitReader(reader, limit+1))
 	if err != nil {
 		return nil, "", b.explain(err, err)
 	}
@@ -124,8 +126,8 @@ func (b *blobs) fetch(ctx context.Context, key string, w io.Writer) error {
 	return b.explain(err, err)
 }
 
-func (b *blobs) swap(ctx context.Context, key string, data []byte, version string) error {
-	options := &blob.WriterOptions{ContentType: format.JSON.ContentType(), CacheControl: "no-cache"}
+func (b *blobs) swap(ctx context.Context, key, contentType string, data []byte, version string) error {
+	options := &blob.WriterOptions{ContentType: contentType, CacheControl: "no-cache"}
 	if version == "" {
 		options.IfNotExist = true
 	} else {
@@ -173,6 +175,13 @@ func (b *blobs) remove(ctx context.Context, key string) error {
 		return nil
 	}
 	return b.explain(err, err)
+}
+
+func (b *blobs) address(key string) string {
+	if b.root == "" {
+		return ""
+	}
+	return b.root + key
 }
 
 func (b *blobs) close() error { return b.bucket.Close() }

@@ -27,7 +27,7 @@ func TestAPanicWhileEncodingIsAnError(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "boom") || !sink.IsPermanent(err) {
 		t.Errorf("error %v, want the panic, as a permanent one", err)
 	}
-	if _, _, err := b.read(t.Context(), "key"); !errors.Is(err, errNotFound) {
+	if _, _, err := b.read(t.Context(), "key", maxPointer); !errors.Is(err, errNotFound) {
 		t.Errorf("what was written so far was kept: %v", err)
 	}
 }

@@ -26,13 +26,14 @@ type bucket interface {
 	// the call is cut short. It holds a bounded part of it in memory. It returns
 	// errExists if there is such an object.
 	create(ctx context.Context, key, contentType string, write func(io.Writer) error) error
-	// read returns a small object and its version, or errNotFound.
-	read(ctx context.Context, key string) (data []byte, version string, err error)
+	// read returns an object and its version, or errNotFound. Of one that is longer
+	// than limit it returns more than limit, and not all.
+	read(ctx context.Context, key string, limit int64) (data []byte, version string, err error)
 	// fetch copies an object of any size, or returns errNotFound.
 	fetch(ctx context.Context, key string, w io.Writer) error
 	// swap replaces the object if it has that version still; the empty version
 	// means that there is none. It returns errChanged otherwise.
-	swap(ctx context.Context, key string, data []byte, version string) error
+	swap(ctx context.Context, key, contentType string, data []byte, version string) error
 	// list returns objects whose keys start with prefix, at most limit.
 	list(ctx context.Context, prefix string, limit int) ([]object, error)
 	// folders returns the keys, up to the slash, that objects have in common whose
@@ -40,6 +41,9 @@ type bucket interface {
 	folders(ctx context.Context, parent string) ([]string, error)
 	// remove deletes an object; it is no error if there is none.
 	remove(ctx context.Context, key string) error
+	// address returns the URL by which programs that know the store's kind read the
+	// object, or an empty string if there are none.
+	address(key string) string
 	close() error
 }
 

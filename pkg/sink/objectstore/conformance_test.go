@@ -175,6 +175,7 @@ func inMemory(t *testing.T) *destination {
 func memoryBlobs(bucket *blob.Bucket) *blobs {
 	return &blobs{
 		bucket:    bucket,
+		root:      "memory://lake/",
 		version:   func(r *blob.Reader) string { return strconv.FormatInt(r.ModTime().UnixNano(), 10) },
 		ifVersion: func(func(any) bool, string) error { return nil }, // compared in swap below
 	}
@@ -186,7 +187,7 @@ type inMemoryBlobs struct {
 	swaps *sync.Mutex
 }
 
-func (b *inMemoryBlobs) swap(ctx context.Context, key string, data []byte, version string) error {
+func (b *inMemoryBlobs) swap(ctx context.Context, key, contentType string, data []byte, version string) error {
 	b.swaps.Lock()
 	defer b.swaps.Unlock()
 	attributes, err := b.bucket.Attributes(ctx, key)
@@ -196,7 +197,7 @@ func (b *inMemoryBlobs) swap(ctx context.Context, key string, data []byte, versi
 	if version != "" && (err != nil || strconv.FormatInt(attributes.ModTime.UnixNano(), 10) != version) {
 		return errChanged
 	}
-	return b.blobs.swap(ctx, key, data, version)
+	return b.blobs.swap(ctx, key, contentType, data, version)
 }
 
 func (b *inMemoryBlobs) close() error { return nil }

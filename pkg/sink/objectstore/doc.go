@@ -5,6 +5,8 @@
 //	<prefix>inventory/cluster=<c>/ns=<ns>/name=<inventory>/generation=<g>.<format>
 //	<prefix>inventory/cluster=<c>/ns=<ns>/name=<inventory>/_manifests/<g>.json
 //	<prefix>inventory/cluster=<c>/ns=<ns>/name=<inventory>/_latest.json
+//	<prefix>current/cluster=<c>/_inventories.json
+//	<prefix>current/cluster=<c>/files.txt
 //
 // A cluster inventory has no namespace: its path has ns=_cluster, which no
 // namespace can be called. Names that start with an underscore are passed over
@@ -15,6 +17,10 @@
 // never overwrites data, and takes nothing of the server's own (files, profiles,
 // credentials, addresses) into use because a URL says so.
 //
+// The list and the links of a cluster below current/ follow its pointers, by
+// compare-and-set too, so that one read tells of all inventories. Retention runs
+// after them.
+//
 // Its invariant: the pointer names a complete object, and its generation only
-// rises.
+// rises; so does each generation in the list.
 package objectstore

@@ -39,18 +39,18 @@ func (f faulty) create(ctx context.Context, key, contentType string, write func(
 	})
 }
 
-func (f faulty) read(ctx context.Context, key string) (data []byte, version string, err error) {
+func (f faulty) read(ctx context.Context, key string, limit int64) (data []byte, version string, err error) {
 	err = f.do(func() error {
-		data, version, err = f.bucket.read(ctx, key)
+		data, version, err = f.bucket.read(ctx, key, limit)
 		return err
 	})
 	return data, version, err
 }
 
-func (f faulty) swap(ctx context.Context, key string, data []byte, version string) error {
+func (f faulty) swap(ctx context.Context, key, contentType string, data []byte, version string) error {
 	return f.do(func() error {
 		f.Add(len(data))
-		return f.bucket.swap(ctx, key, data, version)
+		return f.bucket.swap(ctx, key, contentType, data, version)
 	})
 }
 

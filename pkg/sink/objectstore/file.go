@@ -86,7 +86,7 @@ func (f *folder) create(ctx context.Context, key, _ string, write func(io.Writer
 	}))
 }
 
-func (f *folder) read(_ context.Context, key string) ([]byte, string, error) {
+func (f *folder) read(_ context.Context, key string, limit int64) ([]byte, string, error) {
 	file, err := f.root.Open(key)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, "", errNotFound
@@ -95,7 +95,7 @@ func (f *folder) read(_ context.Context, key string) ([]byte, string, error) {
 		return nil, "", explain(err)
 	}
 	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxPointer+1))
+	data, err := io.ReadAll(io.LimitReader(file, limit+1))
 	return data, "=" + string(data), explain(err)
 }
 
@@ -113,7 +113,7 @@ func (f *folder) fetch(ctx context.Context, key string, w io.Writer) error {
 }
 
 // swap takes the content for the version.
-func (f *folder) swap(ctx context.Context, key string, data []byte, version string) error {
+func (f *folder) swap(ctx context.Context, key, _ string, data []byte, version string) error {
 	temporary, err := f.temporary(ctx, key, func(w io.Writer) error {
 		_, err := io.Copy(w, bytes.NewReader(data))
 		return err
@@ -123,7 +123,7 @@ func (f *folder) swap(ctx context.Context, key string, data []byte, version stri
 	}
 	defer f.root.Remove(temporary)
 	return explain(f.locked(ctx, key, func() error {
-		_, current, err := f.read(ctx, key)
+		_, current, err := f.read(ctx, key, maxList)
 		if err != nil && !errors.Is(err, errNotFound) {
 			return err
 		}
@@ -258,6 +258,10 @@ func (f *folder) remove(_ context.Context, key string) error {
 	}
 	return explain(err)
 }
+
+// address returns none: where the folder is mounted for readers is not known, and
+// those who need addresses read no folders.
+func (f *folder) address(string) string { return "" }
 
 func (f *folder) close() error { return f.root.Close() }
 

@@ -96,6 +96,9 @@ func (s *Store) Forget(ctx context.Context, of *inventory.Inventory, generation 
 	if err != nil {
 		return err
 	}
+	if err := s.publish(ctx, p); err != nil {
+		return err
+	}
 	return s.removeUpTo(ctx, folder, p.Generation)
 }
 

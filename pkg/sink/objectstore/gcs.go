@@ -32,6 +32,7 @@ func openGCS(ctx context.Context, p *place, secret map[string][]byte, options Op
 	}
 	return &blobs{
 		bucket: b,
+		root:   "gs://" + p.bucket + "/",
 		hint:   "storage.objects.get, list, create and delete (role Storage Object User)",
 		version: func(r *blob.Reader) string {
 			var out *storage.Reader

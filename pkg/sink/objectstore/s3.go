@@ -43,6 +43,7 @@ func openS3(ctx context.Context, p *place, secret map[string][]byte, options Opt
 	}
 	return &blobs{
 		bucket: b,
+		root:   "s3://" + p.bucket + "/",
 		hint:   "s3:GetObject, s3:PutObject, s3:ListBucket and, for retention, s3:DeleteObject",
 		version: func(r *blob.Reader) string {
 			var out s3.GetObjectOutput

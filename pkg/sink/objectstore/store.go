@@ -47,6 +47,7 @@ type Store struct {
 	redact    redactor
 	minAge    time.Duration
 	now       func() time.Time
+	current   current
 
 	mu       sync.Mutex
 	retained map[string]time.Time // when retention last ran, by folder
@@ -98,7 +99,8 @@ func (s *Store) Schema(of *inventory.Inventory) string { return s.format.Schema(
 // Close frees what the store holds.
 func (s *Store) Close() error { return s.redact.error(s.bucket.close()) }
 
-// Mark reads the pointer.
+// Mark reads the pointer. It has no time while the cluster's list may be
+// behind it, so that it is confirmed, which mends that, without delay.
 func (s *Store) Mark(ctx context.Context, of *inventory.Inventory) (sink.Mark, error) {
 	folder, err := folderOf(of)
 	if err != nil {
@@ -108,7 +110,11 @@ func (s *Store) Mark(ctx context.Context, of *inventory.Inventory) (sink.Mark, e
 	if err != nil || p == nil {
 		return sink.Mark{}, err
 	}
-	return p.mark(), nil
+	mark := p.mark()
+	if s.current.of(of.Cluster).behind(of.Ref) {
+		mark.Time = time.Time{}
+	}
+	return mark, nil
 }
 
 // Write adds the snapshot as a generation of its own and makes it current. It
@@ -147,13 +153,20 @@ func (s *Store) Write(ctx context.Context, export sink.Export) (sink.Mark, error
 		return next, nil
 	})
 	if err != nil {
+		if !errors.Is(err, sink.ErrFenced) {
+			s.current.of(of.Cluster).doubt(of.Ref)
+		}
+		return sink.Mark{}, err
+	}
+	if err := s.publish(ctx, p); err != nil {
 		return sink.Mark{}, err
 	}
 	s.retain(ctx, folder, m.Generation)
 	return p.mark(), nil
 }
 
-// Confirm rewrites the pointer, which is small.
+// Confirm rewrites the pointer, which is small, and the cluster's list if that is
+// behind.
 func (s *Store) Confirm(ctx context.Context, of *inventory.Inventory, mark sink.Mark, at time.Time) (sink.Mark, error) {
 	folder, err := folderOf(of)
 	if err != nil {
@@ -175,6 +188,9 @@ func (s *Store) Confirm(ctx context.Context, of *inventory.Inventory, mark sink.
 	if err != nil {
 		return sink.Mark{}, err
 	}
+	if err := s.publish(ctx, p); err != nil {
+		return sink.Mark{}, err
+	}
 	return p.mark(), nil
 }
 
@@ -187,7 +203,7 @@ func fenced(current *pointer) error {
 // two sinks would replace each other's content for ever.
 func (s *Store) readPointer(ctx context.Context, of *inventory.Inventory, folder string) (*pointer, string, error) {
 	key := s.prefix + pointerKey(folder)
-	data, version, err := s.bucket.read(ctx, key)
+	data, version, err := s.bucket.read(ctx, key, maxPointer)
 	if errors.Is(err, errNotFound) {
 		return nil, "", nil
 	}
@@ -226,7 +242,7 @@ func (s *Store) swapPointer(ctx context.Context, of *inventory.Inventory, folder
 		if err != nil {
 			return nil, fmt.Errorf("encode pointer: %w", err)
 		}
-		err = s.bucket.swap(ctx, key, data, version)
+		err = s.bucket.swap(ctx, key, format.JSON.ContentType(), data, version)
 		if err == nil {
 			return p, nil
 		}
