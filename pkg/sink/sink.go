@@ -41,6 +41,11 @@ type Mark struct {
 	Forgotten bool
 }
 
+// MaxGeneration is the highest generation that a destination takes: far above what can
+// be counted, and far below where counting on would overflow. Readers that take numbers
+// for floats still tell it exactly.
+const MaxGeneration int64 = 1 << 53
+
 // StaleAfter is how old a Mark is when its inventory counts as stale where nobody
 // says otherwise: ten times how often unchanged content is confirmed by default.
 const StaleAfter = 5 * time.Minute

@@ -63,10 +63,6 @@ func (m *manifest) of(of *inventory.Inventory) bool {
 	return m.Cluster == of.Cluster && m.Namespace == of.Namespace && m.Name == of.Name
 }
 
-// maxGeneration is far above what can be counted. Readers that take numbers for
-// floats still tell it exactly.
-const maxGeneration = 1 << 53
-
 // looksLikeManifest reports whether a file may be one.
 func looksLikeManifest(data []byte) bool { return bytes.Contains(data, []byte(manifestKind)) }
 
@@ -82,7 +78,7 @@ func parseManifest(data []byte) (*manifest, error) {
 	switch {
 	case m.APIVersion != format.APIVersion || m.Kind != manifestKind:
 		return nil, fmt.Errorf("it is not of kind %s in %s", manifestKind, format.APIVersion)
-	case m.Generation <= 0 || m.Generation > maxGeneration || m.Rows < 0 || m.ExportedAt.IsZero() || m.ContentHash == "" && !m.Forgotten:
+	case m.Generation <= 0 || m.Generation > sink.MaxGeneration || m.Rows < 0 || m.ExportedAt.IsZero() || m.ContentHash == "" && !m.Forgotten:
 		return nil, errors.New("its generation, rows, contentHash or exportedAt is missing, or is none")
 	}
 	return m, nil

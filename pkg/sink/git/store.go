@@ -213,8 +213,8 @@ func fence(p *place, generation int64) error {
 }
 
 func check(generation int64, at time.Time) error {
-	if generation <= 0 || generation > maxGeneration || at.IsZero() {
-		return fmt.Errorf("generation %d: the generation must be from 1 to %d and the time set", generation, int64(maxGeneration))
+	if generation <= 0 || generation > sink.MaxGeneration || at.IsZero() {
+		return fmt.Errorf("generation %d: the generation must be from 1 to %d and the time set", generation, sink.MaxGeneration)
 	}
 	return nil
 }

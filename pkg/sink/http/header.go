@@ -36,9 +36,6 @@ const clusterNamespace = "_cluster"
 // timeLayout has one width, so that times can be compared as texts.
 const timeLayout = "2006-01-02T15:04:05.000Z"
 
-// maxGeneration is far above what can be counted, and still exact in a float.
-const maxGeneration = 1 << 53
-
 // inMillis is the precision of times in headers.
 func inMillis(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
@@ -86,8 +83,8 @@ func parseMark(h http.Header, names [3]string) (m sink.Mark, ok bool, err error)
 	if h.Get(headerGeneration) == "" {
 		return sink.Mark{}, false, nil
 	}
-	if m.Generation, err = strconv.ParseInt(h.Get(headerGeneration), 10, 64); err != nil || m.Generation < 0 || m.Generation > maxGeneration {
-		return sink.Mark{}, true, fmt.Errorf("%s must be from 0 to %d", headerGeneration, int64(maxGeneration))
+	if m.Generation, err = strconv.ParseInt(h.Get(headerGeneration), 10, 64); err != nil || m.Generation < 0 || m.Generation > sink.MaxGeneration {
+		return sink.Mark{}, true, fmt.Errorf("%s must be from 0 to %d", headerGeneration, sink.MaxGeneration)
 	}
 	if m.Generation == 0 {
 		return sink.Mark{}, true, nil

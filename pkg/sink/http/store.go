@@ -104,7 +104,7 @@ func (s *Store) Write(ctx context.Context, export sink.Export) (sink.Mark, error
 // refuses another: so that the next one is above it at once.
 func (s *Store) learn(names [3]string, a *answer) {
 	held, err := strconv.ParseInt(a.header.Get(headerGeneration), 10, 64)
-	if err != nil || held <= 0 || held >= maxGeneration || a.status != http.StatusConflict && a.status != http.StatusPreconditionFailed {
+	if err != nil || held <= 0 || held >= sink.MaxGeneration || a.status != http.StatusConflict && a.status != http.StatusPreconditionFailed {
 		return
 	}
 	s.remember(names, func(p *place) {
@@ -122,8 +122,8 @@ func idempotencyKey(names [3]string, generation int64) string {
 // admits refuses a generation that cannot be, or that is not newer than what a
 // receiver acknowledged that does not tell: any other is asked.
 func (s *Store) admits(names [3]string, generation int64, at time.Time, forget bool) error {
-	if generation <= 0 || generation > maxGeneration || at.IsZero() {
-		return fmt.Errorf("export under generation %d: the generation must be from 1 to %d and the time set", generation, int64(maxGeneration))
+	if generation <= 0 || generation > sink.MaxGeneration || at.IsZero() {
+		return fmt.Errorf("export under generation %d: the generation must be from 1 to %d and the time set", generation, sink.MaxGeneration)
 	}
 	p := s.at(names)
 	if p.silent && p.acked.Generation >= generation && !(forget && p.acked.Forgotten) {

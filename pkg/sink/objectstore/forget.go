@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"kollect.io/kollect/pkg/inventory"
+	"kollect.io/kollect/pkg/sink"
 )
 
 // Inventories lists the folders of a cluster, and reads their pointers. A folder
@@ -81,8 +82,8 @@ func (s *Store) Forget(ctx context.Context, of *inventory.Inventory, generation 
 	if err != nil {
 		return err
 	}
-	if generation <= 0 || generation > maxGeneration || at.IsZero() {
-		return fmt.Errorf("forget under generation %d: the generation must be from 1 to %d and the time set", generation, int64(maxGeneration))
+	if generation <= 0 || generation > sink.MaxGeneration || at.IsZero() {
+		return fmt.Errorf("forget under generation %d: the generation must be from 1 to %d and the time set", generation, sink.MaxGeneration)
 	}
 	p, err := s.swapPointer(ctx, of, folder, func(current *pointer) (*pointer, error) {
 		switch {

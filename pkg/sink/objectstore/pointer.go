@@ -74,10 +74,6 @@ func encode(v any) ([]byte, error) {
 	return append(data, '\n'), err
 }
 
-// maxGeneration is far above what can be counted, and far below where counting on
-// would overflow. Readers that take numbers for floats still tell it exactly.
-const maxGeneration = 1 << 53
-
 // parsePointer reads the pointer of the inventory in folder and checks that it
 // is one.
 func parsePointer(data []byte, of *inventory.Inventory, folder string) (*pointer, error) {
@@ -95,8 +91,8 @@ func parsePointer(data []byte, of *inventory.Inventory, folder string) (*pointer
 		return nil, errors.New("it is that of another inventory")
 	case p.Generation <= 0 || p.Rows < 0 || p.ContentHash == "" && !p.Forgotten || p.ConfirmedAt.IsZero():
 		return nil, errors.New("its generation, rows, contentHash or confirmedAt is missing")
-	case p.Generation > maxGeneration:
-		return nil, fmt.Errorf("its generation is above %d, which no export reaches", int64(maxGeneration))
+	case p.Generation > sink.MaxGeneration:
+		return nil, fmt.Errorf("its generation is above %d, which no export reaches", sink.MaxGeneration)
 	case p.Forgotten:
 		if p.Data != "" || p.Rows != 0 {
 			return nil, errors.New("it names data though it is forgotten")

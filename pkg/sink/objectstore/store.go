@@ -127,8 +127,8 @@ func (s *Store) Write(ctx context.Context, export sink.Export) (sink.Mark, error
 	if err != nil {
 		return sink.Mark{}, err
 	}
-	if export.Generation <= 0 || export.Generation > maxGeneration || export.Time.IsZero() {
-		return sink.Mark{}, fmt.Errorf("write generation %d: the generation must be from 1 to %d and the time set", export.Generation, int64(maxGeneration))
+	if export.Generation <= 0 || export.Generation > sink.MaxGeneration || export.Time.IsZero() {
+		return sink.Mark{}, fmt.Errorf("write generation %d: the generation must be from 1 to %d and the time set", export.Generation, sink.MaxGeneration)
 	}
 	current, _, err := s.readPointer(ctx, of, folder)
 	if err != nil {
