@@ -96,15 +96,10 @@ func (c *capable) fetch2(ctx context.Context, ids []object.ID, options []string,
 	}
 	defer answer.Close()
 	in := newLines(answer)
-	for {
-		line, ok, err := in.text()
-		if err != nil {
-			return nil, err
-		}
-		if ok && line == "packfile" {
-			return readPack(&sideband{lines: in}, wants)
-		}
+	if err := in.skipTo("packfile"); err != nil {
+		return nil, err
 	}
+	return readPack(&sideband{lines: in}, wants)
 }
 
 // fetch0 fetches by version 0, which has but the commits that branches are at.
@@ -128,15 +123,10 @@ func (c *capable) fetch0(ctx context.Context, commit object.ID, wants func([]byt
 	}
 	defer answer.Close()
 	in := newLines(answer)
-	for {
-		line, ok, err := in.text()
-		if err != nil {
-			return nil, err
-		}
-		if ok && line == "NAK" {
-			return readPack(&sideband{lines: in, raw: !has(c.caps, "side-band-64k")}, wants)
-		}
+	if err := in.skipTo("NAK"); err != nil {
+		return nil, err
 	}
+	return readPack(&sideband{lines: in, raw: !has(c.caps, "side-band-64k")}, wants)
 }
 
 func readPack(s *sideband, wants func([]byte) bool) (map[object.ID][]byte, error) {

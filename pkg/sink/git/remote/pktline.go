@@ -94,6 +94,16 @@ func (l *lines) text() (text string, ok bool, err error) {
 	return text, true, nil
 }
 
+// skipTo reads up to that line, past what the server says of shallow commits before.
+func (l *lines) skipTo(wanted string) error {
+	for {
+		line, ok, err := l.text()
+		if err != nil || ok && line == wanted {
+			return err
+		}
+	}
+}
+
 // cut says what an end means where there should be more.
 func cut(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
