@@ -75,7 +75,7 @@ func trustHosts(config *ssh.ClientConfig, repository *url.URL, known []byte) err
 	}
 	check, err := hostKeys(known)
 	if err != nil {
-		return errors.New("spec.secretRef: known_hosts must have lines as OpenSSH's file of that name has")
+		return err
 	}
 	port := repository.Port()
 	if port == "" {
@@ -117,11 +117,14 @@ func (noKey) Type() string                        { return "none" }
 func (noKey) Marshal() []byte                     { return []byte("none") }
 func (noKey) Verify([]byte, *ssh.Signature) error { return errors.New("none") }
 
+// errOwnDisk says that it is not the Secret's fault, and may be gone the next time.
+var errOwnDisk = errors.New("keep known_hosts in a temporary file of the server")
+
 // hostKeys reads known hosts. What reads them takes them from files alone.
 func hostKeys(known []byte) (ssh.HostKeyCallback, error) {
 	file, err := os.CreateTemp("", "kollect-known-hosts-*")
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errOwnDisk, err)
 	}
 	defer os.Remove(file.Name())
 	_, err = file.Write(slices.Concat(known, []byte("\n")))
@@ -129,7 +132,11 @@ func hostKeys(known []byte) (ssh.HostKeyCallback, error) {
 		err = closed
 	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errOwnDisk, err)
 	}
-	return knownhosts.New(file.Name())
+	check, err := knownhosts.New(file.Name())
+	if err != nil {
+		return nil, errors.New("spec.secretRef: known_hosts must have lines as OpenSSH's file of that name has")
+	}
+	return check, nil
 }

@@ -31,7 +31,10 @@ type Options struct {
 // It contacts nobody. Its errors name the field and the mend, and hold no secrets.
 func Open(spec kollectv1alpha1.GitSink, secret map[string][]byte, options Options) (*Store, error) {
 	s, err := open(spec, secret, options)
-	if err != nil {
+	switch {
+	case errors.Is(err, errOwnDisk):
+		return nil, err
+	case err != nil:
 		return nil, sink.Permanent(err)
 	}
 	return s, nil

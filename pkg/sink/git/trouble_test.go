@@ -139,6 +139,21 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
+// A server without room for a temporary file does not blame the Secret, and tries again.
+func TestOpenWithoutRoom(t *testing.T) {
+	server := start(t, service.Options{})
+	spec, secret := kollectv1alpha1.GitSink{URL: server.SSHURL("r")}, server.SSHSecret()
+	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "none"))
+	if _, err := Open(spec, secret, Options{}); err == nil || sink.IsPermanent(err) || strings.Contains(err.Error(), "must have lines") {
+		t.Errorf("%v", err)
+	}
+	secret["known_hosts"] = []byte("nonsense")
+	t.Setenv("TMPDIR", t.TempDir())
+	if _, err := Open(spec, secret, Options{}); !sink.IsPermanent(err) || !strings.Contains(err.Error(), "must have lines") {
+		t.Errorf("%v", err)
+	}
+}
+
 // Git itself checks what was signed by an SSH key, OpenPGP's library the other.
 func TestSignedCommits(t *testing.T) {
 	server := start(t, service.Options{})
