@@ -114,19 +114,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.options.Version0 {
 		r.Header.Del("Git-Protocol")
 	}
-	// Of a request that is cut short the program reads the rest for ever.
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		http.Error(w, "the request is cut short", http.StatusBadRequest)
-		return
-	}
-	r.Body = io.NopCloser(bytes.NewReader(body))
 	backend := cgi.Handler{
 		Path: s.backend, Dir: s.dir, Stderr: io.Discard, Logger: log.New(io.Discard, "", 0),
 		Env: append(Environment(), "GIT_PROJECT_ROOT="+s.dir, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER="+user),
 	}
 	// The backend waits for ever, and busily, for the rest of a body that is cut off.
-	body, err = io.ReadAll(r.Body)
+	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		http.Error(w, "the body is cut off", http.StatusBadRequest)
 		return
