@@ -1,5 +1,5 @@
-// http-receiver takes what sinks of type http send, and keeps the newest snapshot of
-// each inventory in memory. It shows what a receiver has to verify: who sent a
+// Command http-receiver takes what sinks of type http send, and keeps the newest
+// snapshot of each inventory in memory. It shows what a receiver has to verify: who sent a
 // request, that nothing was changed on the way, and that a generation only rises.
 //
 //	openssl rand -hex 32 > hmac-key
