@@ -30,7 +30,7 @@ func (c *Config) controller(o *Options, store *inventory.Store) (*controller.Con
 		Client:      c.Generic.ClientConfig,
 		Store:       store,
 		ClusterName: o.ClusterName,
-		Openers:     opener.All(opener.Options{FileRoot: o.SinkFileRoot, Dial: egress.DialContext, Client: egress.client()}),
+		Openers:     opener.All(opener.Options{FileRoot: o.SinkFileRoot, TempSize: o.SinkTempSize.Value(), Dial: egress.DialContext, Client: egress.client()}),
 		LeaderElection: controller.LeaderElection{
 			Disabled:      !o.LeaderElect,
 			Namespace:     o.leaseNamespace(),

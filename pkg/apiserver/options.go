@@ -14,6 +14,8 @@ import (
 	"k8s.io/component-base/logs"
 	logsapi "k8s.io/component-base/logs/api/v1"
 	"k8s.io/component-base/version/verflag"
+
+	"kollect.io/kollect/pkg/sink/git/object"
 )
 
 // Options are what the flags say.
@@ -33,6 +35,8 @@ type Options struct {
 	// SinkAllowedCIDRs are the networks that sinks may connect to. Loopback and
 	// other special addresses, and the API server's, take a network of their own.
 	SinkAllowedCIDRs []string
+	// SinkTempSize is how many bytes of temporary files sinks use together.
+	SinkTempSize resource.QuantityValue
 	// ListCacheSize is how many bytes of encoded rows are kept for lists; 0 keeps
 	// none.
 	ListCacheSize resource.QuantityValue
@@ -62,6 +66,7 @@ func NewOptions() *Options {
 		Logs:             logs.NewOptions(),
 		ClusterName:      "default",
 		SinkAllowedCIDRs: []string{"0.0.0.0/0", "::/0"},
+		SinkTempSize:     resource.QuantityValue{Quantity: *resource.NewQuantity(object.DefaultTempSize, resource.BinarySI)},
 		ListCacheSize:    resource.QuantityValue{Quantity: resource.MustParse("128Mi")},
 		APIService:       "v1alpha1.inventory.kollect.io",
 		LeaderElect:      true,
@@ -80,6 +85,7 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	fs.StringVar(&o.ClusterName, "cluster-name", o.ClusterName, "The `name` of the cluster in rows and exports, unless an inventory says another. Two clusters that export to one place need two names.")
 	fs.StringVar(&o.SinkFileRoot, "sink-file-root", o.SinkFileRoot, "The `folder` below which sinks with a file:// URL write. Empty: such sinks are refused.")
 	fs.StringSliceVar(&o.SinkAllowedCIDRs, "sink-allowed-cidrs", o.SinkAllowedCIDRs, "The `networks` that sinks may connect to, judged by the resolved address. Loopback, link-local, multicast and metadata addresses are admitted only by a network within those ranges, such as 127.0.0.0/8, and the API server's own address only by itself, such as 10.96.0.1/32.")
+	fs.Var(&o.SinkTempSize, "sink-temp-size", "How many bytes of temporary files sinks of type git use together, in $TMPDIR or /tmp, for what they send and receive; one push or fetch uses half of that at most.")
 	fs.Var(&o.ListCacheSize, "list-cache-size", "How many bytes of rows are kept as they were encoded, for lists in JSON of all rows of one or more inventories that are asked for again. 0: none.")
 	fs.StringVar(&o.CertSecret, "cert-secret", o.CertSecret, "The Secret, as `namespace/name`, in which the server makes, rotates and shares between replicas a serving certificate for the Service kollect-apiserver of that namespace. Empty: --tls-cert-file, or a self-signed certificate in --cert-dir.")
 	fs.StringVar(&o.APIService, "apiservice", o.APIService, "The `name` of the APIService whose caBundle follows that certificate.")
@@ -129,6 +135,9 @@ func (o *Options) Validate() error {
 	}
 	if _, err := o.sinkAllowed(); err != nil {
 		errs = append(errs, err)
+	}
+	if o.SinkTempSize.Sign() <= 0 {
+		errs = append(errs, fmt.Errorf("--sink-temp-size %s: must be more than 0", o.SinkTempSize.String()))
 	}
 	if o.ListCacheSize.Sign() < 0 {
 		errs = append(errs, fmt.Errorf("--list-cache-size %s: must be 0 or more", o.ListCacheSize.String()))

@@ -5,6 +5,7 @@
 package opener
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"kollect.io/kollect/pkg/controller"
 	"kollect.io/kollect/pkg/sink"
 	"kollect.io/kollect/pkg/sink/git"
+	"kollect.io/kollect/pkg/sink/git/object"
 	httpsink "kollect.io/kollect/pkg/sink/http"
 	"kollect.io/kollect/pkg/sink/kafka"
 	"kollect.io/kollect/pkg/sink/nats"
@@ -31,11 +33,17 @@ type Options struct {
 	// MustExist has sinks return sink.ErrAbsent where otherwise they would make the
 	// table, stream or topic that is not there.
 	MustExist bool
+	// TempSize bounds the bytes of temporary files that git sinks use together; 0:
+	// object.DefaultTempSize.
+	TempSize int64
+
+	space *object.Space // of all git sinks
 }
 
 // All returns the openers by type. A type that is not among them is refused, with a
 // condition that says so.
 func All(o Options) map[kollectv1alpha1.SinkType]controller.Opener {
+	o.space = object.NewSpace(cmp.Or(o.TempSize, object.DefaultTempSize))
 	return map[kollectv1alpha1.SinkType]controller.Opener{
 		kollectv1alpha1.SinkGit:         controller.SnapshotStore(o.git),
 		kollectv1alpha1.SinkObjectStore: controller.SnapshotStore(o.objectStore),
@@ -47,7 +55,7 @@ func All(o Options) map[kollectv1alpha1.SinkType]controller.Opener {
 }
 
 func (o Options) git(_ context.Context, config controller.SinkConfig) (sink.SnapshotStore, error) {
-	store, err := git.Open(*config.Spec.Git, config.Secret, git.Options{Dial: o.Dial})
+	store, err := git.Open(*config.Spec.Git, config.Secret, git.Options{Dial: o.Dial, Space: o.space})
 	if err != nil {
 		return nil, err // a nil *Store is not a nil interface
 	}

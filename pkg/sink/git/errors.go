@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"kollect.io/kollect/pkg/sink"
+	"kollect.io/kollect/pkg/sink/git/object"
 	"kollect.io/kollect/pkg/sink/git/remote"
 )
 
@@ -13,13 +14,26 @@ func (s *Store) explain(verb string, err error) error {
 	if err == nil {
 		return nil
 	}
-	message := fmt.Sprintf("%s: %v", verb, err)
-	mend := s.mend(err)
-	if mend != "" {
-		message = s.redact.Text(message) + ": " + mend
-		err = sink.Permanent(err)
+	message := s.redact.Text(fmt.Sprintf("%s: %v", verb, err))
+	if mend := s.mend(err); mend != "" {
+		return s.redact.Hide(message+": "+mend, sink.Permanent(err))
+	}
+	if mend := room(err); mend != "" {
+		message += ": " + mend // there may be some again in a moment
 	}
 	return s.redact.Hide(message, err)
+}
+
+// room returns what makes more of it; empty: that is not what was missing.
+func room(err error) string {
+	const filters = "have the Git server send single objects (uploadpack.allowFilter), or give the sink a repository of its own"
+	switch {
+	case errors.Is(err, object.ErrNoTemp):
+		return "raise --sink-temp-size of the server, and the size of its folder for temporary files with it; of what the Git server sends: " + filters
+	case errors.Is(err, object.ErrNoMemory):
+		return filters
+	}
+	return ""
 }
 
 // mend returns what somebody has to do; empty: another try may help.

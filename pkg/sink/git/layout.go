@@ -42,7 +42,7 @@ func (s *Store) remember(of *inventory.Inventory, snapshot *inventory.Snapshot, 
 
 // make encodes the snapshot as the layout has it.
 func (s *Store) make(ctx context.Context, p *place, snapshot *inventory.Snapshot) (*made, error) {
-	m := &made{pack: object.NewPack()}
+	m := &made{pack: object.NewPack(s.space)}
 	var err error
 	if s.layout == perResource {
 		m.base = p.tree(resourcesName)

@@ -18,6 +18,9 @@ type Options struct {
 	// Dial connects to the Git server, if set: it is where to bound which addresses
 	// may be dialled.
 	Dial remote.Dial
+	// Space is what the stores of the process share to read and make packs in; nil: the
+	// store has one of its own, of object.DefaultTempSize.
+	Space *object.Space
 }
 
 // Open returns the store that spec describes. secret is the data of the Secret that
@@ -78,7 +81,10 @@ func open(spec kollectv1alpha1.GitSink, secret map[string][]byte, options Option
 	if err != nil {
 		return nil, err
 	}
-	s.branch = newBranch(remote.New(transport, orElse(spec.Branch, "main")))
+	if s.space = options.Space; s.space == nil {
+		s.space = object.NewSpace(object.DefaultTempSize)
+	}
+	s.branch = newBranch(remote.New(transport, orElse(spec.Branch, "main"), s.space))
 	return s, nil
 }
 

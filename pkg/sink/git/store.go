@@ -31,6 +31,7 @@ type Store struct {
 	confirms time.Duration // how often confirming makes a commit; 0: never
 	redact   sink.Redactor
 	scheme   string
+	space    *object.Space
 
 	busy   chan struct{} // has room for one: who may use what follows
 	branch *branch
@@ -88,6 +89,7 @@ func (s *Store) current(ctx context.Context, read func() error) error {
 		return err
 	}
 	defer s.unlock()
+	defer s.branch.trim()
 	err := errOvertaken
 	for range attempts {
 		var head object.ID

@@ -2,6 +2,7 @@ package git
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	kollectv1alpha1 "kollect.io/kollect/pkg/apis/kollect/v1alpha1"
 	"kollect.io/kollect/pkg/sink"
+	"kollect.io/kollect/pkg/sink/git/object"
 	"kollect.io/kollect/pkg/sink/sinktest"
 	service "kollect.io/kollect/test/services/git"
 )
@@ -152,6 +154,28 @@ func TestOpenWithoutRoom(t *testing.T) {
 	if _, err := Open(spec, secret, Options{}); !sink.IsPermanent(err) || !strings.Contains(err.Error(), "must have lines") {
 		t.Errorf("%v", err)
 	}
+}
+
+// What does not fit into temporary files is told apart from what somebody did wrong: it
+// says what makes room, and is tried again.
+func TestNoRoomForPacks(t *testing.T) {
+	d := over(t, start(t, service.Options{}), "https", kollectv1alpha1.GitSink{})
+	noise := make([]byte, 9<<20)
+	rand.NewChaCha8([32]byte{}).Read(noise)
+	commitFile(t, d, "others", string(noise))
+	store, err := Open(d.spec, d.secret, Options{Space: object.NewSpace(1 << 20)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	s := sinktest.NewSample(ref)
+	err = tryExport(t, store, s, 1)
+	if err == nil || sink.IsPermanent(err) || !strings.Contains(err.Error(), "--sink-temp-size") || !strings.Contains(err.Error(), "uploadpack.allowFilter") {
+		t.Errorf("%v", err)
+	}
+	mustGit(t, d, "config", "uploadpack.allowFilter", "true") // as it says, and nothing starts again
+	export(t, store, s, 1)
+	mustRead(t, d, s, 1)
 }
 
 // Git itself checks what was signed by an SSH key, OpenPGP's library the other.

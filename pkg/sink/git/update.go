@@ -73,7 +73,7 @@ func (s *Store) tryUpdate(ctx context.Context, of *inventory.Inventory, make fun
 		return false, err
 	}
 	defer s.unlock()
-	pack := object.NewPack()
+	pack := object.NewPack(s.space)
 	defer pack.Close()
 	var before, commit, root object.ID
 	err = s.branch.remote.Push(ctx, func(head object.ID) (*remote.Push, error) {

@@ -2,16 +2,20 @@ package object
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
 )
 
 // resolve keeps what is wanted of the objects that are deltas.
-func (p *packReader) resolve() error {
+func (p *packReader) resolve(ctx context.Context) error {
 	for left := p.deltas; ; {
 		var waiting []*packed // for one that another delta may make
 		for _, o := range left {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 			t, ok := p.typeOf(o)
 			if !ok {
 				waiting = append(waiting, o)
@@ -48,7 +52,7 @@ func (p *packReader) resolveOne(o *packed, t Type) error {
 	if o.content != nil {
 		return nil
 	}
-	size, err := p.resultSize(o)
+	size, err := p.sizeOf(o)
 	if err != nil {
 		return err
 	}
@@ -62,7 +66,8 @@ func (p *packReader) resolveOne(o *packed, t Type) error {
 	return p.keep(o, t, data)
 }
 
-// content returns what an object is, with the deltas on the way to it applied.
+// content returns what an object is, with the deltas on the way to it applied, and takes
+// memory for that, unless the object is kept already.
 func (p *packReader) content(o *packed) ([]byte, error) {
 	var chain []*packed
 	for o.content == nil && o.t == offsetDelta {
@@ -74,6 +79,7 @@ func (p *packReader) content(o *packed) ([]byte, error) {
 		o = base
 	}
 	data := o.content
+	var used int64 // of memory, for data
 	var err error
 	switch {
 	case data != nil:
@@ -84,17 +90,33 @@ func (p *packReader) content(o *packed) ([]byte, error) {
 		if data, err = p.inflate(o); err != nil {
 			return nil, err
 		}
+		used = o.size
 	}
 	for i := len(chain) - 1; i >= 0; i-- {
 		delta, err := p.inflate(chain[i])
 		if err != nil {
 			return nil, err
 		}
-		if data, err = applyDelta(data, delta, p.limits.Kept); err != nil {
+		made, err := p.apply(data, delta)
+		if err != nil {
 			return nil, err
 		}
+		p.memory.give(int64(len(delta)) + used)
+		data, used = made, int64(len(made))
 	}
 	return data, nil
+}
+
+// apply returns what the delta makes of base, and takes memory for it.
+func (p *packReader) apply(base, delta []byte) ([]byte, error) {
+	size, err := resultSize(delta)
+	if err == nil {
+		err = p.memory.take(size)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return applyDelta(base, delta)
 }
 
 func (p *packReader) inflate(o *packed) ([]byte, error) {
@@ -109,8 +131,8 @@ func (p *packReader) open(o *packed) (io.ReadCloser, error) {
 	return reset(nil, bufio.NewReader(io.NewSectionReader(&p.spool, o.at, p.spool.size-o.at)))
 }
 
-// resultSize returns how large what a delta makes is, from its start alone.
-func (p *packReader) resultSize(o *packed) (int64, error) {
+// sizeOf returns how large what a delta makes is, from its start alone.
+func (p *packReader) sizeOf(o *packed) (int64, error) {
 	content, err := p.open(o)
 	if err != nil {
 		return 0, err
@@ -120,11 +142,16 @@ func (p *packReader) resultSize(o *packed) (int64, error) {
 	if _, err := io.ReadFull(content, head); err != nil {
 		return 0, errDelta
 	}
-	_, n := binary.Uvarint(head)
+	return resultSize(head)
+}
+
+// resultSize returns how large what a delta makes is.
+func resultSize(delta []byte) (int64, error) {
+	_, n := binary.Uvarint(delta)
 	if n <= 0 {
 		return 0, errDelta
 	}
-	size, n := binary.Uvarint(head[n:])
+	size, n := binary.Uvarint(delta[n:])
 	if n <= 0 || size > 1<<48 {
 		return 0, errDelta
 	}
@@ -133,19 +160,19 @@ func (p *packReader) resultSize(o *packed) (int64, error) {
 
 var errDelta = errors.New("it has a delta that is not one")
 
-// applyDelta returns what the delta makes of base.
-func applyDelta(base, delta []byte, most int64) ([]byte, error) {
+// applyDelta returns what the delta makes of base. Whoever calls it has bounded its size.
+func applyDelta(base, delta []byte) ([]byte, error) {
 	from, n := binary.Uvarint(delta)
 	if n <= 0 || from != uint64(len(base)) {
 		return nil, errDelta
 	}
 	delta = delta[n:]
 	size, n := binary.Uvarint(delta)
-	if n <= 0 || size > uint64(most) {
+	if n <= 0 {
 		return nil, errDelta
 	}
 	delta = delta[n:]
-	result := make([]byte, 0, min(size, 1<<20))
+	result := make([]byte, 0, size)
 	for len(delta) > 0 {
 		op := delta[0]
 		delta = delta[1:]

@@ -22,8 +22,8 @@ type Pack struct {
 }
 
 // NewPack returns an empty pack, which its owner closes.
-func NewPack() *Pack {
-	p := &Pack{}
+func NewPack(space *Space) *Pack {
+	p := &Pack{body: newSpool(space)}
 	p.out = bufio.NewWriterSize(&p.body, 64<<10)
 	// The server packs again when it likes; small files gain little from more.
 	p.packer, _ = zlib.NewWriterLevel(p.out, zlib.BestSpeed)

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"strings"
@@ -60,7 +61,7 @@ func TestReadPackOfGit(t *testing.T) {
 	dir := repository(t)
 	for name, option := range map[string]string{"offsets": "--delta-base-offset", "names": "--no-reuse-delta"} {
 		pack := git(t, dir, "", "pack-objects", "--quiet", "--all", "--stdout", "--no-reuse-object", option)
-		got, err := ReadPack(bytes.NewReader(pack), Limits{Pack: 1 << 30, Kept: 1 << 30, Blob: 1000})
+		got, err := ReadPack(t.Context(), bytes.NewReader(pack), NewSpace(DefaultTempSize), Selection{Blob: 1000})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -87,24 +88,98 @@ func TestReadPackOfGit(t *testing.T) {
 func TestReadPackOfNobody(t *testing.T) {
 	pack := git(t, repository(t), "", "pack-objects", "--quiet", "--all", "--stdout", "--delta-base-offset")
 	r := rand.New(rand.NewPCG(1, 2))
-	limits := Limits{Pack: 1 << 20, Kept: 1 << 20, Blob: 1000}
+	space := newSpace(1<<20, 1<<20)
+	read := func(pack []byte) error {
+		_, err := ReadPack(t.Context(), bytes.NewReader(pack), space, Selection{Blob: 1000})
+		return err
+	}
 	for range 50 {
 		broken := bytes.Clone(pack)
 		broken[r.IntN(len(broken))] ^= byte(1 + r.IntN(255))
-		if _, err := ReadPack(bytes.NewReader(broken), limits); err == nil {
+		if read(broken) == nil {
 			t.Error("a pack was taken that is not one")
 		}
-		if _, err := ReadPack(bytes.NewReader(pack[:r.IntN(len(pack))]), limits); err == nil {
+		if read(pack[:r.IntN(len(pack))]) == nil {
 			t.Error("the start of a pack was taken for one")
 		}
 		// With a hash that is right for what is wrong it must not fail worse.
 		end := len(broken) - len(ID{})
 		sum := sha1.Sum(broken[:end])
 		copy(broken[end:], sum[:])
-		_, _ = ReadPack(bytes.NewReader(broken), limits)
+		_ = read(broken)
 	}
-	if _, err := ReadPack(bytes.NewReader(pack), Limits{Pack: 1 << 30, Kept: 1000}); !errors.Is(err, ErrTooLarge) {
+	if err := read(pack); err != nil {
+		t.Errorf("after all of them: %v", err)
+	}
+	mustBeFree(t, space)
+}
+
+func mustBeFree(t *testing.T, space *Space) {
+	t.Helper()
+	if files, memory := space.files.taken.Load(), space.memory.taken.Load(); files != 0 || memory != 0 {
+		t.Errorf("%d bytes of files and %d of memory are taken for good", files, memory)
+	}
+}
+
+// A server that sends too much gets an error, and so does who sends too much; others
+// have what is left, and in the end all of it.
+func TestSpace(t *testing.T) {
+	dir := repository(t)
+	pack := git(t, dir, "", "pack-objects", "--quiet", "--all", "--stdout", "--delta-base-offset")
+	if _, err := ReadPack(t.Context(), bytes.NewReader(pack), newSpace(1, 2000), Selection{}); !errors.Is(err, ErrNoMemory) {
+		t.Errorf("of objects that are too large the error is %v", err)
+	}
+	space := newSpace(40<<20, 1<<20)
+	fill := func(p *Pack, n int) error {
+		noise := make([]byte, 1<<20)
+		rand.NewChaCha8([32]byte{}).Read(noise)
+		for i := range n {
+			noise[0] = byte(i)
+			if _, err := p.Add(Blob, noise); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	small, large, third := NewPack(space), NewPack(space), NewPack(space)
+	for _, step := range []struct {
+		pack *Pack
+		n    int
+		want error
+	}{{small, 7, nil}, {large, 18, nil}, {large, 4, ErrNoTemp}, {third, 15, nil}, {small, 10, ErrNoTemp}} {
+		if err := fill(step.pack, step.n); !errors.Is(err, step.want) {
+			t.Errorf("%d MiB more: %v, want %v", step.n, err, step.want)
+		}
+	}
+	whole, _, err := Join(third)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadPack(t.Context(), whole, space, Selection{}); !errors.Is(err, ErrNoTemp) {
 		t.Errorf("of a pack that is too large the error is %v", err)
+	}
+	for _, p := range []*Pack{small, large, third} {
+		p.Close()
+	}
+	mustBeFree(t, space)
+}
+
+// A pack of a few bytes may be long to read: that ends with the context.
+func TestReadPackEnds(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	space := NewSpace(DefaultTempSize)
+	p := NewPack(space)
+	defer p.Close()
+	if _, err := p.AddStream(Blob, 1<<20, func(w io.Writer) error { _, err := w.Write(make([]byte, 1<<20)); return err }); err != nil {
+		t.Fatal(err)
+	}
+	pack, _, err := Join(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadPack(ctx, pack, space, Selection{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
 	}
 }
 
@@ -112,7 +187,8 @@ func TestReadPackOfNobody(t *testing.T) {
 func TestGitReadsPacks(t *testing.T) {
 	dir := t.TempDir()
 	git(t, dir, "", "init", "--quiet", "--bare")
-	small, large := NewPack(), NewPack()
+	space := NewSpace(DefaultTempSize)
+	small, large := NewPack(space), NewPack(space)
 	defer small.Close()
 	defer large.Close()
 	r := rand.New(rand.NewPCG(1, 2))
@@ -159,9 +235,7 @@ func TestGitReadsPacks(t *testing.T) {
 	git(t, dir, buf.String(), "unpack-objects", "-q", "--strict")
 	git(t, dir, "", "update-ref", "refs/heads/main", commit.String())
 	git(t, dir, "", "fsck", "--strict", "--full")
-	name := large.body.file.Name()
-	large.Close()
-	if _, err := os.Stat(name); !os.IsNotExist(err) {
-		t.Errorf("the temporary file stays: %v", err)
+	if _, err := os.Stat(large.body.file.Name()); !os.IsNotExist(err) {
+		t.Errorf("the temporary file would stay after a crash: %v", err)
 	}
 }

@@ -2,8 +2,8 @@ package object
 
 import (
 	"bufio"
-	"bytes"
 	"compress/zlib"
+	"context"
 	"crypto/sha1"
 	"encoding/binary"
 	"errors"
@@ -11,37 +11,32 @@ import (
 	"io"
 )
 
-// Limits bound what a pack may cost its reader.
-type Limits struct {
-	// Pack is how many bytes it may have, and Kept how many the objects in memory.
-	Pack, Kept int64
-	// Blob is up to which size a blob is kept, if Wants, unless it is nil, says so of
-	// what is in it. Commits and trees all are kept.
+// Selection is what is kept of a pack: all commits and trees, and the blobs of Blob
+// bytes at most of which Wants, unless it is nil, says so.
+type Selection struct {
 	Blob  int64
 	Wants func(blob []byte) bool
 }
 
-// ErrTooLarge says that a pack exceeds its limits.
-var ErrTooLarge = errors.New("it is larger than what is allowed")
-
 var errPack = errors.New("it is not a pack")
 
 // ReadPack returns the objects of a pack that are to be kept, by ID. One that is a
-// delta of what is not in the pack is left out.
-func ReadPack(r io.Reader, limits Limits) (map[ID][]byte, error) {
-	p := &packReader{limits: limits, kept: map[ID][]byte{}, types: map[ID]Type{}, found: map[int64]*packed{}}
+// delta of what is not in the pack is left out. What does not fit into the space is
+// ErrNoTemp or ErrNoMemory.
+func ReadPack(ctx context.Context, r io.Reader, space *Space, selection Selection) (map[ID][]byte, error) {
+	p := &packReader{
+		selection: selection, spool: newSpool(space), memory: share{of: &space.memory, none: ErrNoMemory},
+		kept: map[ID][]byte{}, types: map[ID]Type{}, found: map[int64]*packed{},
+	}
 	defer p.spool.close()
-	n, err := io.Copy(&p.spool, io.LimitReader(r, limits.Pack+1))
-	if err != nil {
+	defer p.memory.free()
+	if _, err := io.Copy(&p.spool, r); err != nil {
 		return nil, err
 	}
-	if n > limits.Pack {
-		return nil, fmt.Errorf("%w, %d bytes", ErrTooLarge, limits.Pack)
-	}
-	if err := p.index(); err != nil {
+	if err := p.index(ctx); err != nil {
 		return nil, err
 	}
-	return p.kept, p.resolve()
+	return p.kept, p.resolve(ctx)
 }
 
 // packed is an object in a pack.
@@ -55,18 +50,22 @@ type packed struct {
 	content []byte // once it is known
 }
 
+// What an object costs beside its content: one that was found, and once more if it is
+// kept.
+const perObject = 128
+
 type packReader struct {
-	limits Limits
-	spool  spool
-	found  map[int64]*packed // by where it starts
-	deltas []*packed
-	kept   map[ID][]byte
-	types  map[ID]Type // of what is kept
-	bytes  int64       // that are kept
+	selection Selection
+	spool     spool
+	memory    share
+	found     map[int64]*packed // by where it starts
+	deltas    []*packed
+	kept      map[ID][]byte
+	types     map[ID]Type // of what is kept
 }
 
 // index finds all objects, and keeps those that are whole.
-func (p *packReader) index() error {
+func (p *packReader) index(ctx context.Context) error {
 	if err := p.verify(); err != nil {
 		return err
 	}
@@ -79,13 +78,16 @@ func (p *packReader) index() error {
 	for range binary.BigEndian.Uint32(head[8:]) {
 		start := in.at
 		o, err := readHead(in, start)
+		if err == nil {
+			err = p.memory.take(perObject)
+		}
 		if err != nil {
 			return err
 		}
 		if inflate, err = reset(inflate, in); err != nil {
 			return fmt.Errorf("%w: %w", errPack, err)
 		}
-		if err := p.take(o, inflate); err != nil {
+		if err := p.take(ctx, o, inflate); err != nil {
 			return err
 		}
 		p.found[start] = o
@@ -114,16 +116,12 @@ func (p *packReader) verify() error {
 }
 
 // take reads an object to its end, and keeps it if it is whole and wanted.
-func (p *packReader) take(o *packed, content io.Reader) error {
+func (p *packReader) take(ctx context.Context, o *packed, content io.Reader) error {
 	if o.t == offsetDelta || o.t == refDelta {
 		p.deltas = append(p.deltas, o)
 	}
 	if !p.wanted(o.t, o.size) {
-		n, err := io.Copy(io.Discard, io.LimitReader(content, o.size+1))
-		if err != nil || n != o.size {
-			return fmt.Errorf("%w: an object is of another size than it says: %w", errPack, err)
-		}
-		return nil
+		return skip(ctx, content, o.size)
 	}
 	data, err := p.read(o, content)
 	if err != nil {
@@ -133,31 +131,58 @@ func (p *packReader) take(o *packed, content io.Reader) error {
 }
 
 func (p *packReader) wanted(t Type, size int64) bool {
-	return t == Commit || t == Tree || t == Blob && size <= p.limits.Blob
+	return t == Commit || t == Tree || t == Blob && size <= p.selection.Blob
 }
 
-// read reads all of the content.
+// read reads all of the content, and takes memory for it.
 func (p *packReader) read(o *packed, content io.Reader) ([]byte, error) {
-	if o.size > p.limits.Kept {
-		return nil, fmt.Errorf("an object of the pack: %w, %d bytes", ErrTooLarge, p.limits.Kept)
+	if err := p.memory.take(o.size); err != nil {
+		return nil, err
 	}
-	var buf bytes.Buffer
-	n, err := io.Copy(&buf, io.LimitReader(content, o.size+1))
-	if err != nil || n != o.size {
-		return nil, fmt.Errorf("%w: an object is of another size than it says: %w", errPack, err)
+	data := make([]byte, o.size)
+	if _, err := io.ReadFull(content, data); err != nil {
+		return nil, fmt.Errorf("%w: read an object: %w", errPack, err)
 	}
-	return buf.Bytes(), nil
+	return data, ended(content)
 }
 
-// keep keeps the object, unless it is a blob that nobody wants.
+// skip reads so many bytes to the end: a pack that is small may be long to inflate.
+func skip(ctx context.Context, content io.Reader, size int64) error {
+	for size > 0 {
+		n, err := io.CopyN(io.Discard, content, min(size, 16<<20))
+		if size -= n; err != nil {
+			return fmt.Errorf("%w: read an object: %w", errPack, err)
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	return ended(content)
+}
+
+// ended returns an error unless the content is at its end, and is what its checksum says.
+func ended(content io.Reader) error {
+	var more [1]byte
+	switch _, err := io.ReadFull(content, more[:]); {
+	case err == nil:
+		return fmt.Errorf("%w: an object is longer than it says", errPack)
+	case !errors.Is(err, io.EOF):
+		return fmt.Errorf("%w: read an object: %w", errPack, err)
+	}
+	return nil
+}
+
+// keep keeps the object, unless it is a blob that nobody wants: then it gives its memory
+// back.
 func (p *packReader) keep(o *packed, t Type, data []byte) error {
-	if t == Blob && p.limits.Wants != nil && !p.limits.Wants(data) {
+	if t == Blob && p.selection.Wants != nil && !p.selection.Wants(data) {
+		p.memory.give(int64(len(data)))
 		return nil
 	}
-	o.content = data
-	if p.bytes += int64(len(data)); p.bytes > p.limits.Kept {
-		return fmt.Errorf("the objects of the pack: %w, %d bytes", ErrTooLarge, p.limits.Kept)
+	if err := p.memory.take(perObject); err != nil {
+		return err
 	}
+	o.content = data
 	id := Sum(t, data)
 	p.kept[id], p.types[id] = data, t
 	return nil

@@ -14,21 +14,20 @@ const inMemory = 8 << 20
 type spool struct {
 	buf  bytes.Buffer
 	file *os.File
+	room share // of temporary files
 	size int64
 }
 
-func (s *spool) Write(p []byte) (int, error) {
+func newSpool(space *Space) spool { return spool{room: share{of: &space.files, none: ErrNoTemp}} }
+
+func (s *spool) Write(p []byte) (n int, err error) {
 	if s.file == nil && s.buf.Len()+len(p) > inMemory {
 		if err := s.toFile(); err != nil {
 			return 0, err
 		}
 	}
-	var n int
-	var err error
 	if s.file != nil {
-		if n, err = s.file.Write(p); err != nil {
-			err = fmt.Errorf("write a temporary file: %w", err)
-		}
+		n, err = s.toTemp(p)
 	} else {
 		n, err = s.buf.Write(p)
 	}
@@ -41,12 +40,25 @@ func (s *spool) toFile() error {
 	if err != nil {
 		return fmt.Errorf("make a temporary file: %w", err)
 	}
+	// Without a name it goes with this process, however that ends. Where a file that is
+	// open keeps its name, closing the spool takes it away.
+	_ = os.Remove(file.Name())
 	s.file = file
-	if _, err := file.Write(s.buf.Bytes()); err != nil {
-		return fmt.Errorf("write a temporary file: %w", err)
-	}
+	_, err = s.toTemp(s.buf.Bytes())
 	s.buf = bytes.Buffer{}
-	return nil
+	return err
+}
+
+// toTemp appends to the file.
+func (s *spool) toTemp(p []byte) (int, error) {
+	if err := s.room.take(int64(len(p))); err != nil {
+		return 0, err
+	}
+	n, err := s.file.Write(p)
+	if err != nil {
+		return n, fmt.Errorf("write a temporary file: %w", err)
+	}
+	return n, nil
 }
 
 // ReadAt reads what was written.
@@ -62,7 +74,8 @@ func (s *spool) reader() io.Reader { return io.NewSectionReader(s, 0, s.size) }
 func (s *spool) close() {
 	if s.file != nil {
 		s.file.Close()
-		os.Remove(s.file.Name())
+		_ = os.Remove(s.file.Name()) // it has none any more, but for systems that keep it
 		s.file = nil
 	}
+	s.room.free()
 }

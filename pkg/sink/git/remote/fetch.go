@@ -19,15 +19,13 @@ type Wanted struct {
 	NoBlobs bool
 }
 
-// limits of what a server sends.
-var limits = object.Limits{Pack: 4 << 30, Kept: 1 << 30, Blob: MaxBlob}
-
 // MaxBlob is the size of the largest blobs that are fetched.
 const MaxBlob = 16 << 10
 
 // Selects reports whether the server sends what Fetch is asked for and no more. If
-// not, FetchAll is the way.
+// not, FetchAll is the way. It asks the server, whatever was known before.
 func (r *Remote) Selects(ctx context.Context) (bool, error) {
+	r.forget()
 	c, err := r.uploads(ctx)
 	if err != nil {
 		return false, err
@@ -63,7 +61,7 @@ func (r *Remote) Fetch(ctx context.Context, wanted Wanted) (map[object.ID][]byte
 	for _, filter := range filters {
 		options = append(options, "filter "+filter)
 	}
-	return c.fetch2(ctx, wanted.IDs, options, nil)
+	return r.fetch2(ctx, c, wanted.IDs, options, nil)
 }
 
 // FetchAll returns the commit and all trees below it, and of the blobs those of MaxBlob
@@ -75,13 +73,13 @@ func (r *Remote) FetchAll(ctx context.Context, commit object.ID, wants func(blob
 	}
 	defer r.giveBack(c)
 	if c.version == 2 {
-		return c.fetch2(ctx, []object.ID{commit}, nil, wants)
+		return r.fetch2(ctx, c, []object.ID{commit}, nil, wants)
 	}
-	return c.fetch0(ctx, commit, wants)
+	return r.fetch0(ctx, c, commit, wants)
 }
 
 // fetch2 fetches by version 2.
-func (c *capable) fetch2(ctx context.Context, ids []object.ID, options []string, wants func([]byte) bool) (map[object.ID][]byte, error) {
+func (r *Remote) fetch2(ctx context.Context, c *capable, ids []object.ID, options []string, wants func([]byte) bool) (map[object.ID][]byte, error) {
 	request := append(command("fetch"), delimiterLine...)
 	for _, option := range append(options, "no-progress", "ofs-delta", "deepen 1") {
 		request = appendLine(request, "%s", option)
@@ -99,11 +97,11 @@ func (c *capable) fetch2(ctx context.Context, ids []object.ID, options []string,
 	if err := in.skipTo("packfile"); err != nil {
 		return nil, err
 	}
-	return readPack(&sideband{lines: in}, wants)
+	return r.readPack(ctx, &sideband{lines: in}, wants)
 }
 
 // fetch0 fetches by version 0, which has but the commits that branches are at.
-func (c *capable) fetch0(ctx context.Context, commit object.ID, wants func([]byte) bool) (map[object.ID][]byte, error) {
+func (r *Remote) fetch0(ctx context.Context, c *capable, commit object.ID, wants func([]byte) bool) (map[object.ID][]byte, error) {
 	if !has(c.caps, "shallow") {
 		return nil, fmt.Errorf("%w: it sends no commit without all before it: Git 1.5 or later does", ErrUnsuited)
 	}
@@ -126,14 +124,12 @@ func (c *capable) fetch0(ctx context.Context, commit object.ID, wants func([]byt
 	if err := in.skipTo("NAK"); err != nil {
 		return nil, err
 	}
-	return readPack(&sideband{lines: in, raw: !has(c.caps, "side-band-64k")}, wants)
+	return r.readPack(ctx, &sideband{lines: in, raw: !has(c.caps, "side-band-64k")}, wants)
 }
 
-func readPack(s *sideband, wants func([]byte) bool) (map[object.ID][]byte, error) {
+func (r *Remote) readPack(ctx context.Context, s *sideband, wants func([]byte) bool) (map[object.ID][]byte, error) {
 	s.messages = &messages{}
-	bounds := limits
-	bounds.Wants = wants
-	objects, err := object.ReadPack(s, bounds)
+	objects, err := object.ReadPack(ctx, s, r.space, object.Selection{Blob: MaxBlob, Wants: wants})
 	if err != nil {
 		return nil, fmt.Errorf("read the pack that the server sent: %w", err)
 	}

@@ -40,24 +40,32 @@ type session interface {
 type Remote struct {
 	transport Transport
 	ref       string
+	space     *object.Space
 
 	mu    sync.Mutex // guards what follows
 	known *capable   // what the server can do, if a session can be used again
 }
 
-// New returns the branch, and contacts nobody.
-func New(transport Transport, branch string) *Remote {
-	return &Remote{transport: transport, ref: "refs/heads/" + branch}
+// New returns the branch, and contacts nobody. What is fetched takes of the space while
+// it is read.
+func New(transport Transport, branch string, space *object.Space) *Remote {
+	return &Remote{transport: transport, ref: "refs/heads/" + branch, space: space}
 }
 
 // Close ends connections. No call may be in progress.
 func (r *Remote) Close() {
+	r.forget()
+	r.transport.close()
+}
+
+// forget has the server say again what it can do.
+func (r *Remote) forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.known != nil {
 		r.known.session.close()
+		r.known = nil
 	}
-	r.transport.close()
 }
 
 // capable is a session to fetch in, and what the server can do there.
