@@ -89,7 +89,11 @@ func (s *Store) current(ctx context.Context, read func() error) error {
 		return err
 	}
 	defer s.unlock()
-	defer s.branch.trim()
+	defer func() {
+		if s.branch.selects { // or what was read is to be gone on from, and nothing was added to it
+			s.branch.trim()
+		}
+	}()
 	err := errOvertaken
 	for range attempts {
 		var head object.ID
