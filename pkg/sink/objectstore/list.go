@@ -11,6 +11,7 @@ import (
 
 	"kollect.io/kollect/pkg/format"
 	"kollect.io/kollect/pkg/inventory"
+	"kollect.io/kollect/pkg/sink"
 )
 
 const listKind = "CurrentInventories"
@@ -124,7 +125,7 @@ func parseList(data []byte, cluster string) (*list, error) {
 	}
 	for _, e := range l.Inventories {
 		folder, err := folderOf(&inventory.Inventory{Cluster: cluster, Ref: e.ref()})
-		if err != nil || e.Generation <= 0 || e.Generation > maxGeneration ||
+		if err != nil || e.Generation <= 0 || e.Generation > sink.MaxGeneration ||
 			!e.Forgotten && (!stored(e.Format) || e.Data != dataKey(folder, e.Generation, e.Format)) {
 			return nil, fmt.Errorf("what it says of inventory %q in namespace %q is not what is exported there", e.Name, e.Namespace)
 		}
