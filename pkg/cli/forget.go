@@ -2,11 +2,11 @@ package cli
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -75,8 +75,8 @@ func newForget(streams Streams) *cobra.Command {
 	f.sinkFlags.addFlags(fs)
 	fs.BoolVar(&f.dryRun, "dry-run", false, "Only list what would go.")
 	fs.BoolVar(&f.yes, "yes", false, "Do not ask.")
-	fs.BoolVar(&f.force, "force", false, "Also remove what was confirmed less than --stale-after ago.")
-	fs.DurationVar(&f.staleAfter, "stale-after", f.staleAfter, "How long ago the content must have been written or confirmed last: several times the exportMinInterval of the inventories. Default: the staleAfter of the sink, or "+sink.StaleAfter.String()+".")
+	fs.BoolVar(&f.force, "force", false, "Also remove what was confirmed less than --stale-after ago, or nobody knows when.")
+	fs.DurationVar(&f.staleAfter, "stale-after", f.staleAfter, "How long ago the content must have been written or confirmed last: several times the exportMinInterval of the inventories. Default: the staleAfter of the sink, three times its confirmInterval, or "+sink.StaleAfter.String()+". A sink of type git without confirmInterval needs --force.")
 	f.access.addFlags(fs)
 	return cmd
 }
@@ -111,12 +111,24 @@ func (f *forget) run(ctx context.Context) error {
 	return f.forget(ctx, opened.Store)
 }
 
-// staleness is what the flag says, or the sink, or the default.
+// never is older than anything.
+const never = time.Duration(math.MaxInt64)
+
+// staleness is what the flag says, or the sink, or the default. A Git repository in
+// which unchanged content is not confirmed tells nobody who still reports.
 func (f *forget) staleness() time.Duration {
-	if p := f.spec.Postgres; f.staleAfter == 0 && p != nil && p.StaleAfter != nil {
+	if f.staleAfter != 0 {
+		return f.staleAfter
+	}
+	if p := f.spec.Postgres; p != nil && p.StaleAfter != nil {
 		return p.StaleAfter.Duration
 	}
-	return cmp.Or(f.staleAfter, sink.StaleAfter)
+	if g := f.spec.Git; g != nil && g.ConfirmInterval == nil {
+		return never
+	} else if g != nil {
+		return max(3*g.ConfirmInterval.Duration, sink.StaleAfter)
+	}
+	return sink.StaleAfter
 }
 
 // forget lists what the destination holds, has it agreed to, and removes it.
@@ -210,11 +222,18 @@ func (f *forget) refuseFresh(found []held, now time.Time) error {
 	if f.force {
 		return nil
 	}
-	var fresh []string
+	var fresh, unknown []string
 	for _, h := range found {
-		if now.Sub(h.mark.Time) < f.staleAfter {
+		switch {
+		case h.mark.Generation > 0 && h.mark.Time.IsZero() || f.staleAfter == never:
+			unknown = append(unknown, h.of.Ref.String())
+		case now.Sub(h.mark.Time) < f.staleAfter:
 			fresh = append(fresh, h.of.Ref.String())
 		}
+	}
+	if len(unknown) > 0 {
+		return fmt.Errorf("nothing there says whether cluster %s still reports %s, and what is removed would be exported again: stop its server, or take the sink out of the inventory, and use --force",
+			f.cluster, strings.Join(unknown, ", "))
 	}
 	if len(fresh) == 0 {
 		return nil

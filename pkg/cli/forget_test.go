@@ -167,20 +167,55 @@ func TestForgetRemovesNothingThatCameLater(t *testing.T) {
 }
 
 func TestForgetAsksTheSinkWhatIsStale(t *testing.T) {
-	hour := &kollectv1alpha1.PostgresSink{StaleAfter: &metav1.Duration{Duration: time.Hour}}
+	spec := func(change func(*kollectv1alpha1.SinkSpec)) kollectv1alpha1.SinkSpec {
+		var s kollectv1alpha1.SinkSpec
+		change(&s)
+		return s
+	}
+	hour := &metav1.Duration{Duration: time.Hour}
+	postgres := spec(func(s *kollectv1alpha1.SinkSpec) { s.Postgres = &kollectv1alpha1.PostgresSink{StaleAfter: hour} })
+	silent := spec(func(s *kollectv1alpha1.SinkSpec) { s.Git = &kollectv1alpha1.GitSink{} })
 	for name, c := range map[string]struct {
 		flag time.Duration
-		sink *kollectv1alpha1.PostgresSink
+		spec kollectv1alpha1.SinkSpec
 		want time.Duration
 	}{
-		"nobody says":   {0, nil, sink.StaleAfter},
-		"the sink does": {0, hour, time.Hour},
-		"the flag does": {time.Minute, hour, time.Minute},
+		"nobody says":   {0, kollectv1alpha1.SinkSpec{}, sink.StaleAfter},
+		"the sink does": {0, postgres, time.Hour},
+		"the flag does": {time.Minute, postgres, time.Minute},
+		"git confirms":  {0, spec(func(s *kollectv1alpha1.SinkSpec) { s.Git = &kollectv1alpha1.GitSink{ConfirmInterval: hour} }), 3 * time.Hour},
+		"git is silent": {0, silent, never},
+		"git, the flag": {time.Minute, silent, time.Minute},
 	} {
 		f := &forget{staleAfter: c.flag}
-		f.spec.Postgres = c.sink
+		f.spec = c.spec
 		if got := f.staleness(); got != c.want {
 			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+// Who can't tell whether a cluster still reports does not take it for gone.
+func TestForgetRefusesWhatNobodyKnows(t *testing.T) {
+	now := time.Now()
+	old := held{&inventory.Inventory{Ref: inventory.Ref{Name: "platform"}}, sink.Mark{Generation: 3, Hash: "sha256:1", Time: now.Add(-9000 * time.Hour)}}
+	timeless := old
+	timeless.mark.Time = time.Time{}
+	for name, c := range map[string]struct {
+		forget  forget
+		found   held
+		refused bool
+	}{
+		"long ago":           {forget{staleAfter: sink.StaleAfter}, old, false},
+		"no time":            {forget{staleAfter: sink.StaleAfter}, timeless, true},
+		"nobody confirms":    {forget{staleAfter: never}, old, true},
+		"no time, by force":  {forget{staleAfter: sink.StaleAfter, force: true}, timeless, false},
+		"nobody, by force":   {forget{staleAfter: never, force: true}, old, false},
+		"half of one export": {forget{staleAfter: sink.StaleAfter}, held{old.of, sink.Mark{}}, false},
+	} {
+		err := c.forget.refuseFresh([]held{c.found}, now)
+		if (err != nil) != c.refused || err != nil && !strings.Contains(err.Error(), "--force") {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
