@@ -66,6 +66,13 @@ need_kafka() {
   need kcat kcat
 }
 
+# need_azurite: tests run Microsoft's server for the API of Azure Blob Storage, which
+# npm installs.
+need_azurite() {
+  need node nodejs
+  need npm npm
+}
+
 # links CC FLAG...: whether the compiler makes a program.
 links() {
   local cc="$1" folder status=0

@@ -12,6 +12,7 @@ need git git
 need_cc
 need_postgres
 need_kafka
+need_azurite
 export CGO_ENABLED=1
 
 dirs="$(modules)" || exit 1
@@ -22,6 +23,7 @@ go build -o _bin/dev ./hack/dev
 _bin/dev binaries
 _bin/dev kubectls
 _bin/dev kafka
+_bin/dev azurite
 _bin/dev registry
 
 # Most of the time of tests with servers is waiting: more of them run at once

@@ -19,11 +19,12 @@ import (
 	"syscall"
 
 	"kollect.io/kollect/test/controlplane"
+	"kollect.io/kollect/test/services/azurite"
 	"kollect.io/kollect/test/services/kafka"
 	"kollect.io/kollect/test/services/registry"
 )
 
-const usage = "usage: dev up [SINK,...] | demo [SINK,...] | events | down | binaries | kubectls | kafka | registry"
+const usage = "usage: dev up [SINK,...] | demo [SINK,...] | events | down | binaries | kubectls | azurite | kafka | registry"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -51,6 +52,7 @@ func run(ctx context.Context, out io.Writer, args []string) error {
 		"down":     d.down,
 		"binaries": d.binaries,
 		"kubectls": d.kubectls,
+		"azurite":  d.azurite,
 		"kafka":    d.kafka,
 		"registry": d.registry,
 	}[args[0]]
@@ -94,6 +96,12 @@ func (d *dev) binaries(ctx context.Context) error {
 // kubectls finds or builds what the served resources are read with in tests.
 func (d *dev) kubectls(ctx context.Context) error {
 	_, err := controlplane.Kubectls(ctx, d.out)
+	return err
+}
+
+// azurite fetches the server of blobs that tests run.
+func (d *dev) azurite(ctx context.Context) error {
+	_, err := azurite.Fetch(ctx, d.out)
 	return err
 }
 

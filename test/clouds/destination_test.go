@@ -20,6 +20,7 @@ import (
 
 // destination is a bucket, to which stores write and which reader reads.
 type destination struct {
+	name   string // of the bucket
 	url    string
 	secret map[string][]byte
 	reader *blob.Bucket

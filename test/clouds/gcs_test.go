@@ -38,7 +38,7 @@ func TestGCS(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { reader.Close() })
-		return &destination{"gs://" + name + "?anonymous=true&endpoint=http://" + address, nil, reader}
+		return &destination{name: name, url: "gs://" + name + "?anonymous=true&endpoint=http://" + address, reader: reader}
 	}
 	sinktest.TestSnapshots(t, func(t *testing.T) sinktest.Snapshots { return make(t) })
 	t.Run("exports in parts", func(t *testing.T) { testLarge(t, make(t)) })

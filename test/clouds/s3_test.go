@@ -97,7 +97,7 @@ func TestS3(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return &destination{"s3://" + name + "?use_path_style=true&endpoint=http://" + address, s3Secret, reader}
+		return &destination{name: name, url: "s3://" + name + "?use_path_style=true&endpoint=http://" + address, secret: s3Secret, reader: reader}
 	}
 	sinktest.TestSnapshots(t, func(t *testing.T) sinktest.Snapshots { return make(t) })
 	t.Run("exports in parts", func(t *testing.T) { testLarge(t, make(t)) })

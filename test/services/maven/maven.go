@@ -6,14 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"time"
 
-	"kollect.io/kollect/test/controlplane"
+	"kollect.io/kollect/test/services/fetched"
 )
 
 // Artifacts are what to fetch: the dependencies of a project, or one archive.
@@ -32,44 +30,16 @@ type Artifacts struct {
 // Fetch has Maven copy the artifacts, once for each value of them, and returns their
 // folder. It says on log what takes a while.
 func (a Artifacts) Fetch(ctx context.Context, log io.Writer) (string, error) {
-	root, err := controlplane.Root()
-	if err != nil {
-		return "", err
-	}
-	folder := filepath.Join(root, "_bin", fmt.Sprintf("%s-%08x", a.Name, crc32.ChecksumIEEE(append([]byte(a.Archive), a.POM...))))
-	if exists(folder) {
-		return folder, nil
-	}
-	if err := os.MkdirAll(filepath.Dir(folder), 0o755); err != nil {
-		return "", err
-	}
-	unlock, err := controlplane.Lock(ctx, log, folder+".lock")
-	if err != nil {
-		return "", err
-	}
-	defer unlock()
-	if exists(folder) { // meanwhile
-		return folder, nil
-	}
-	return folder, a.fetch(ctx, log, folder)
+	return fetched.Folder{
+		Name: a.Name, Title: a.Title + " by Maven", Value: append([]byte(a.Archive), a.POM...), Fetch: a.fetch,
+	}.Get(ctx, log)
 }
 
-func exists(name string) bool {
-	_, err := os.Stat(name)
-	return err == nil
-}
-
-func (a Artifacts) fetch(ctx context.Context, log io.Writer, folder string) error {
+func (a Artifacts) fetch(ctx context.Context, part string) error {
 	mvn, err := exec.LookPath("mvn")
 	if err != nil {
 		return errors.New("mvn is missing: apt-get install maven")
 	}
-	part := folder + ".part"
-	if err := errors.Join(os.RemoveAll(part), os.MkdirAll(part, 0o755)); err != nil {
-		return err
-	}
-	began := time.Now()
-	fmt.Fprintf(log, "fetching %s by Maven\n", a.Title)
 	args := []string{"--batch-mode", "--quiet", "dependency:unpack", "-Dartifact=" + a.Archive, "-DoutputDirectory=" + part}
 	if len(a.POM) > 0 {
 		pom := filepath.Join(part, "pom.xml")
@@ -81,8 +51,7 @@ func (a Artifacts) fetch(ctx context.Context, log io.Writer, folder string) erro
 	cmd := exec.CommandContext(ctx, mvn, args...)
 	cmd.Dir = part // Maven may note there what it has unpacked
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("fetch %s: %w: %s", a.Title, err, out)
+		return fmt.Errorf("%w: %s", err, out)
 	}
-	fmt.Fprintf(log, "fetched %s in %.0fs\n", a.Title, time.Since(began).Seconds())
-	return os.Rename(part, folder)
+	return nil
 }
