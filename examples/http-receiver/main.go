@@ -29,8 +29,32 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	server := &http.Server{Addr: *listen, ReadHeaderTimeout: 10 * time.Second, Handler: newReceiver(bytes.TrimSpace(hmacKey))}
+	server := &http.Server{Addr: *listen, ReadHeaderTimeout: 10 * time.Second, Handler: logged(newReceiver(bytes.TrimSpace(hmacKey)))}
 	log.Fatal(server.ListenAndServeTLS(*cert, *key))
+}
+
+// logged tells of each request what it was about, and the status of its answer.
+func logged(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		answer := &answer{w, http.StatusOK}
+		next.ServeHTTP(answer, q)
+		about := ""
+		if generation := q.Header.Get("Kollect-Generation"); generation != "" {
+			about = " generation " + generation + ", " + q.Header.Get("Kollect-Rows") + " rows"
+		}
+		log.Printf("%s %q%s: %d", q.Method, q.URL.EscapedPath(), about, answer.status)
+	})
+}
+
+// answer remembers its status.
+type answer struct {
+	http.ResponseWriter
+	status int
+}
+
+func (a *answer) WriteHeader(status int) {
+	a.status = status
+	a.ResponseWriter.WriteHeader(status)
 }
 
 func newReceiver(key []byte) *receiver {
