@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// Authority signs certificates of servers and users, which are valid for a day.
+// Authority signs certificates of servers and users, which are valid for a month.
 type Authority struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
@@ -67,7 +67,7 @@ func newTemplate(name string) *x509.Certificate {
 		SerialNumber: big.NewInt(time.Now().UnixNano()),
 		Subject:      pkix.Name{CommonName: name},
 		NotBefore:    time.Now().Add(-time.Hour),
-		NotAfter:     time.Now().Add(24 * time.Hour),
+		NotAfter:     time.Now().Add(30 * 24 * time.Hour),
 	}
 }
 
