@@ -18,10 +18,10 @@ help: ## this list
 	@echo 'It needs Go and git; make test also g++. Needed programs of Kubernetes are'
 	@echo 'built once into _bin (some minutes), unless they are on PATH or in KUBEBUILDER_ASSETS.'
 
-demo: _bin/dev ## start a control plane, fill it with samples and show what Kollect makes of them; SINKS=postgres,nats,kafka
+demo: _bin/dev ## start a control plane, fill it with samples and show what Kollect makes of them; SINKS=postgres,nats,kafka,http,git
 	@_bin/dev demo $(SINKS)
 
-up: _bin/dev ## start etcd, kube-apiserver and kollect-apiserver in the background, in _run; SINKS=postgres,nats,kafka
+up: _bin/dev ## start etcd, kube-apiserver and kollect-apiserver in the background, in _run; SINKS=postgres,nats,kafka,http,git
 	@_bin/dev up $(SINKS)
 
 down: _bin/dev ## end what up or demo started, and remove _run

@@ -25,6 +25,8 @@ type demonstration struct {
 	kubeconfig string
 	exports    string                      // the folder of the file:// sinks
 	aggregate  func(context.Context) error // does a controller manager's work on ClusterRoles
+	refer      func(context.Context) error // has the platform's inventory go to those servers
+	query      func(ctx context.Context, sql string) error
 	sinks      func(context.Context) error // shows what is in the servers that sinks write to
 }
 
@@ -56,11 +58,10 @@ func (d *demonstration) run(ctx context.Context) error {
 	if err := d.show(ctx, "get", "arow", "-A", "--as=alice", "--field-selector", "inventory=platform,source.kind=Deployment"); err != nil {
 		return err
 	}
-	if err := d.watch(ctx); err != nil {
-		return err
-	}
-	if err := d.files(ctx); err != nil {
-		return err
+	for _, step := range []func(context.Context) error{d.awaitExport, d.watch, d.awaitExport, d.files} {
+		if err := step(ctx); err != nil {
+			return err
+		}
 	}
 	if err := d.sinks(ctx); err != nil {
 		return err
@@ -101,12 +102,13 @@ func (d *demonstration) apply(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return d.refer(ctx)
 }
 
 // applyYAML applies a stream of documents and says how many.
 func (d *demonstration) applyYAML(ctx context.Context, manifest string) error {
-	cmd := d.kubectl(ctx, "apply", "--server-side", "-f", "-")
+	// What the demo changed before, as an image, is as at first again.
+	cmd := d.kubectl(ctx, "apply", "--server-side", "--force-conflicts", "-f", "-")
 	cmd.Stdin = strings.NewReader(manifest)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -153,9 +155,6 @@ func (d *demonstration) watch(ctx context.Context) error {
 // files shows what was exported.
 func (d *demonstration) files(ctx context.Context) error {
 	d.say("The same snapshots as files; _latest.json names the current one:")
-	if err := d.awaitExport(ctx); err != nil {
-		return err
-	}
 	err := filepath.WalkDir(d.exports, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || strings.HasPrefix(entry.Name(), ".") {
 			return err
@@ -180,18 +179,8 @@ func (d *demonstration) files(ctx context.Context) error {
 		return fmt.Errorf("show the pointer to the current snapshot: %w", err)
 	}
 	fmt.Fprintf(d.out, "\n%s\n", bytes.TrimSpace(content))
-	return nil
-}
-
-// awaitExport waits until the sinks have the change that the watch showed.
-func (d *demonstration) awaitExport(ctx context.Context) error {
-	for _, inventory := range [][]string{{"kinv/apps", "-n", "team-a"}, {"kcinv/platform"}} {
-		args := append([]string{"wait", "--for=condition=Exported", "--timeout=30s"}, inventory...)
-		if out, err := d.kubectl(ctx, args...).CombinedOutput(); err != nil {
-			return fmt.Errorf("wait for the export: %w\n%s", err, out)
-		}
-	}
-	return nil
+	d.say("And in SQL, by DuckDB:")
+	return d.query(ctx, fmt.Sprintf(demoSQL, filepath.Join("_run", filepath.Base(d.exports), "lake")))
 }
 
 func (d *demonstration) next() {

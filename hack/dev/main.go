@@ -45,6 +45,9 @@ func run(ctx context.Context, out io.Writer, args []string) error {
 		return err
 	}
 	d := &dev{root: root, dir: filepath.Join(root, "_run"), out: out}
+	if args[0] == "serve-git" && len(args) == 3 {
+		return serveGit(ctx, args[1], args[2])
+	}
 	command := map[string]func(context.Context) error{
 		"up":       d.up,
 		"demo":     d.demo,
@@ -117,8 +120,9 @@ func (d *dev) registry(ctx context.Context) error {
 	return err
 }
 
-// demo is up, and the samples with what there is to see of them.
+// demo is up with Git's server, and the samples with what there is to see of them.
 func (d *dev) demo(ctx context.Context) error {
+	d.wanted = append(d.wanted, gitService{})
 	cp, err := d.ensure(ctx)
 	if err != nil {
 		return err
@@ -129,6 +133,8 @@ func (d *dev) demo(ctx context.Context) error {
 		kubeconfig: cp.KubeconfigPath(),
 		exports:    cp.SinkFileRoot(),
 		aggregate:  cp.AggregateClusterRoles,
+		refer:      func(ctx context.Context) error { return d.refer(ctx, cp) },
+		query:      d.query,
 		sinks:      func(ctx context.Context) error { return d.showSinks(ctx, cp) },
 	}
 	return show.run(ctx)

@@ -29,8 +29,8 @@ type service interface {
 	show(ctx context.Context, d *dev, address string) error
 }
 
-// services are those that up can start.
-var services = []service{postgresService{}, natsService{}, kafkaService{}}
+// services are those that up can start, in the order in which the demo shows them.
+var services = []service{postgresService{}, natsService{}, kafkaService{}, httpService{}, gitService{}}
 
 // want notes which services are asked for, in one list or several.
 func (d *dev) want(lists []string) error {
