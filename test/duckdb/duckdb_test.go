@@ -29,23 +29,38 @@ type lake struct {
 
 func newLake(t *testing.T, format kollectv1alpha1.Format) *lake {
 	t.Helper()
-	l := &lake{t: t, root: t.TempDir()}
-	var err error
-	l.store, err = objectstore.Open(t.Context(), kollectv1alpha1.ObjectStoreSink{URL: "file:///", Format: format}, nil, objectstore.Options{FileRoot: l.root})
+	l := &lake{t: t, root: t.TempDir(), db: openDB(t)}
+	l.store = l.open(kollectv1alpha1.ObjectStoreSink{URL: "file:///", Format: format}, nil)
+	return l
+}
+
+func openDB(t *testing.T) *sql.DB {
+	t.Helper()
+	db, err := duckdb.Open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.store.Close() })
-	if l.db, err = duckdb.Open(); err != nil {
-		t.Fatal(err)
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+func (l *lake) open(spec kollectv1alpha1.ObjectStoreSink, secret map[string][]byte) *objectstore.Store {
+	l.t.Helper()
+	store, err := objectstore.Open(l.t.Context(), spec, secret, objectstore.Options{FileRoot: l.root})
+	if err != nil {
+		l.t.Fatal(err)
 	}
-	t.Cleanup(func() { l.db.Close() })
-	return l
+	l.t.Cleanup(func() { store.Close() })
+	return store
 }
 
 func (l *lake) export(s *sinktest.Sample, generation int64) {
 	l.t.Helper()
-	at := time.Date(2026, 11, 21, 22, 33, 0, 0, time.UTC).Add(time.Duration(generation) * time.Second)
+	l.exportAt(s, generation, time.Date(2026, 11, 21, 22, 33, 0, 0, time.UTC).Add(time.Duration(generation)*time.Second))
+}
+
+func (l *lake) exportAt(s *sinktest.Sample, generation int64, at time.Time) {
+	l.t.Helper()
 	if _, err := l.store.Write(l.t.Context(), sink.Export{Snapshot: s.Snapshot(), Generation: generation, Time: at}); err != nil {
 		l.t.Fatal(err)
 	}
