@@ -73,6 +73,14 @@ need_azurite() {
   need npm npm
 }
 
+# need_python: tests read what was exported with packages of Python, too.
+need_python() {
+  need python3 python3 python3-venv
+  if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+    install_packages "venv of Python" python3-venv
+  fi
+}
+
 # links CC FLAG...: whether the compiler makes a program.
 links() {
   local cc="$1" folder status=0

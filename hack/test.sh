@@ -13,6 +13,7 @@ need_cc
 need_postgres
 need_kafka
 need_azurite
+need_python
 export CGO_ENABLED=1
 
 dirs="$(modules)" || exit 1
@@ -25,6 +26,7 @@ _bin/dev kubectls
 _bin/dev kafka
 _bin/dev azurite
 _bin/dev registry
+hack/python.sh >/dev/null
 
 # Most of the time of tests with servers is waiting: more of them run at once
 # than there are cores. make verify vets. Linking takes a third of the time
