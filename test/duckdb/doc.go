@@ -1,4 +1,4 @@
 // Package duckdb checks that DuckDB reads what the object store sink writes: as
-// the SQL of the documentation does, and with the types that it promises. It
-// never writes.
+// the SQL of the documentation and of artifacts/sql does, from folders and from a
+// server that speaks S3, and with the types that they promise. It never writes.
 package duckdb
