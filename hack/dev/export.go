@@ -47,20 +47,24 @@ func (d *demonstration) waiting(ctx context.Context) (string, error) {
 	return "", nil
 }
 
-// demoSQL reads what is current below a folder.
-const demoSQL = `SET VARIABLE files = (SELECT list('%[1]s/' || data) FROM read_json('%[1]s/inventory/*/*/*/_latest.json'));
+// demoSQL reads what is current below a folder, with what views declares.
+const (
+	views   = "artifacts/sql/duckdb.sql"
+	demoSQL = `SET VARIABLE inventory_root = '%s';
+  SET VARIABLE inventory_files = inventory_files();
   SELECT attr_image AS image, count(*) AS deployments, max(generation) AS generation
-  FROM read_parquet(getvariable('files')) WHERE kind = 'Deployment' GROUP BY ALL ORDER BY ALL`
+  FROM inventory_current WHERE kind = 'Deployment' GROUP BY ALL ORDER BY ALL`
+)
 
 // query shows what DuckDB answers. Where it can't be built it says what that takes.
 func (d *dev) query(ctx context.Context, sql string) error {
 	binary, err := controlplane.BuildProgram(ctx, d.out, controlplane.Source{Name: "query", Module: "test/duckdb", Package: "./cmd/query"}, false)
 	if err != nil {
-		d.say("DuckDB is not here: it takes a C compiler with the library of C++ (Debian: g++). With one of your own:\n$ duckdb -c \"%s\"", sql)
+		d.say("DuckDB is not here: it takes a C compiler with the library of C++ (Debian: g++). With one of your own:\n$ duckdb -init %s -c \"%s\"", views, sql)
 		return ctx.Err()
 	}
-	d.say("$ _bin/query \"%s\"", sql)
-	cmd := exec.CommandContext(ctx, binary, sql)
+	d.say("$ _bin/query -init %s \"%s\"", views, sql)
+	cmd := exec.CommandContext(ctx, binary, "-init", views, sql)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = d.root, d.out, d.out
 	return cmd.Run()
 }
