@@ -11,7 +11,8 @@ import (
 
 // Whatever crashes while objects change, and whenever: once it is quiet all
 // destinations have what the API serves, deletions included. To the consumer of a
-// stream nothing comes twice, or in the wrong order.
+// stream nothing comes twice, or in the wrong order, and whoever reads files all the
+// while sees whole snapshots, none older than the one before.
 func TestDestinationsEqualTheRowsAfterCrashes(t *testing.T) {
 	s := begin(t, "crashes")
 	if *seed == 0 {
@@ -29,6 +30,8 @@ func TestDestinationsEqualTheRowsAfterCrashes(t *testing.T) {
 	if len(victims) == 0 {
 		t.Fatalf("nothing that crashes has -only=%s in its name", *only)
 	}
+	stop := s.follow()
+	defer stop()
 	var deck []int
 	for ; round <= *rounds; round++ {
 		if len(deck) == 0 { // each of them once, before one comes again
@@ -41,6 +44,7 @@ func TestDestinationsEqualTheRowsAfterCrashes(t *testing.T) {
 		counts[v.name]++
 		fmt.Fprintf(t.Output(), "round %d of %d: %s, all equal after %s\n", round, *rounds, v.name, time.Since(began).Round(100*time.Millisecond))
 	}
+	stop()
 	for _, d := range s.destinations {
 		if d, ok := d.(interface{ replay() }); ok {
 			d.replay()

@@ -67,12 +67,30 @@ func (w *world) startDestinations(ctx context.Context) <-chan error {
 		}
 		w.destinations = append(w.destinations, table)
 		topic, err := startTopic(ctx)
-		if err == nil {
-			w.destinations = append(w.destinations, topic)
+		if err != nil {
+			ready <- err
+			return
 		}
-		ready <- err
+		w.destinations = append(w.destinations, topic)
+		ready <- w.startSmall(ctx)
 	}()
 	return ready
+}
+
+// startSmall starts those that are up at once.
+func (w *world) startSmall(ctx context.Context) error {
+	b, err := startBranch(ctx)
+	if b != nil {
+		w.destinations = append(w.destinations, b)
+	}
+	if err != nil {
+		return err
+	}
+	e, err := startEndpoint(ctx)
+	if e != nil {
+		w.destinations = append(w.destinations, e)
+	}
+	return err
 }
 
 // startControlPlane starts a control plane, and both replicas.

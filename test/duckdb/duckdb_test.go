@@ -5,7 +5,9 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -269,44 +271,73 @@ func TestPruning(t *testing.T) {
 	l.want(`SELECT decode(value) FROM parquet_kv_metadata(`+file+`) WHERE decode(key) = 'kollect.contentHash'`, s.Snapshot().Hash().String())
 }
 
-// DuckDB reads without pause while exports go on.
+// DuckDB reads without pause while exports go on. That goes on under crashes in
+// test/crash.
 func TestReadersSeeWholeSnapshots(t *testing.T) {
 	l := newLake(t, "parquet")
 	s := sinktest.NewSample(inventory.Ref{Namespace: "team-a", Name: "apps"})
 	s.Fill(100)
 	l.export(s, 1)
+	const last = 40
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	done := make(chan struct{})
-	var failure error
-	reads := 0
 	go func() {
 		defer close(done)
-		for last := ""; failure == nil; reads++ {
-			var got []string
-			got, failure = l.tryQuery(context.Background(), `SELECT generation, rows, data FROM read_json('LAKE/inventory/*/*/*/_latest.json')`)
-			if failure != nil {
-				break
+		reads, err := duckdb.Follow(ctx, l.db, l.root, 0, func(generation int64) {
+			if generation == last {
+				cancel()
 			}
-			generation, rest, _ := strings.Cut(got[0], "|")
-			rows, data, _ := strings.Cut(rest, "|")
-			got, failure = l.tryQuery(context.Background(), `SELECT count(*), min(generation), max(generation) FROM 'LAKE/`+data+`'`)
-			if want := rows + "|" + generation + "|" + generation; failure == nil && got[0] != want {
-				failure = fmt.Errorf("read %s, want %s", got[0], want)
-			}
-			if fmt.Sprintf("%9s", generation) < last {
-				failure = fmt.Errorf("generation %s after %s", generation, last)
-			}
-			if last = fmt.Sprintf("%9s", generation); generation == "40" {
-				break
-			}
+		})
+		if err != nil || reads == 0 {
+			t.Errorf("after %d reads: %v", reads, err)
 		}
 	}()
-	for generation := int64(2); generation <= 40; generation++ {
+	for generation := int64(2); generation <= last; generation++ {
 		s.Set(fmt.Sprint("web-", generation), "nginx")
 		l.export(s, generation)
 	}
 	<-done
-	if failure != nil || reads == 0 {
-		t.Errorf("after %d reads: %v", reads, failure)
+}
+
+// What no reader may see is told from what it may.
+func TestFollowTells(t *testing.T) {
+	s := sinktest.NewSample(inventory.Ref{Namespace: "team-a", Name: "apps"})
+	s.Fill(30)
+	for name, spoil := range map[string]func(t *testing.T, l *lake, folder string){
+		"torn": func(t *testing.T, l *lake, folder string) {
+			must(t, os.Truncate(folder+"generation=2.parquet", 1000))
+		},
+		"another": func(t *testing.T, l *lake, folder string) {
+			must(t, os.Rename(folder+"generation=1.parquet", folder+"generation=2.parquet"))
+		},
+		"older": func(t *testing.T, l *lake, folder string) {
+			pointer, err := os.ReadFile(folder + "_latest.json")
+			must(t, err)
+			older := strings.NewReplacer(`"generation": 2`, `"generation": 1`, "generation=2", "generation=1").Replace(string(pointer))
+			must(t, os.WriteFile(folder+"_latest.json", []byte(older), 0o600))
+		},
+		"gone": func(t *testing.T, l *lake, folder string) { must(t, os.Remove(folder+"generation=2.parquet")) },
+		"empty": func(t *testing.T, l *lake, _ string) {
+			l.export(sinktest.NewSample(inventory.Ref{Namespace: "team-a", Name: "apps"}), 3)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLake(t, "parquet")
+			l.export(s, 1)
+			l.export(s, 2)
+			spoil := sync.OnceFunc(func() { spoil(t, l, l.root+"/inventory/cluster=demo/ns=team-a/name=apps/") })
+			if reads, err := duckdb.Follow(t.Context(), l.db, l.root, 0, func(int64) { spoil() }); err == nil || reads != 1 {
+				t.Errorf("after %d reads: %v", reads, err)
+			}
+		})
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

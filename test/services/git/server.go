@@ -5,6 +5,7 @@ package git
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"crypto/tls"
@@ -41,8 +42,9 @@ type Server struct {
 	options Options
 	backend string
 	ca      []byte
+	pair    tls.Certificate
+	address string
 	http    *http.Server
-	https   net.Listener
 	ssh     *sshServer
 	serving sync.WaitGroup
 }
@@ -60,13 +62,16 @@ func Start(ctx context.Context, dir string, options Options) (*Server, error) {
 	if s.ssh, err = startSSH(s); err != nil {
 		return nil, err
 	}
-	if err := s.startHTTPS(); err != nil {
+	if err := s.certify(); err != nil {
+		return nil, errors.Join(err, s.ssh.stop())
+	}
+	if err := s.listen(cmp.Or(options.Address, "127.0.0.1:0")); err != nil {
 		return nil, errors.Join(err, s.ssh.stop())
 	}
 	return s, nil
 }
 
-func (s *Server) startHTTPS() error {
+func (s *Server) certify() error {
 	authority, err := pki.NewAuthority()
 	if err != nil {
 		return err
@@ -75,33 +80,44 @@ func (s *Server) startHTTPS() error {
 	if err != nil {
 		return err
 	}
-	pair, err := tls.X509KeyPair(certificate, key)
-	if err != nil {
-		return err
-	}
-	address := s.options.Address
-	if address == "" {
-		address = "127.0.0.1:0"
-	}
+	s.ca = authority.PEM
+	s.pair, err = tls.X509KeyPair(certificate, key)
+	return err
+}
+
+// listen serves over HTTPS.
+func (s *Server) listen(address string) error {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return err
 	}
-	s.ca = authority.PEM
-	s.https = listener
-	s.http = &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
+	if s.address == "" {
+		s.address = listener.Addr().String()
+	}
+	server := &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
+	s.http = server
 	s.serving.Go(func() {
-		_ = s.http.Serve(tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}))
+		_ = server.Serve(tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{s.pair}, MinVersion: tls.VersionTLS12}))
 	})
 	return nil
 }
 
 // Stop ends the server.
 func (s *Server) Stop() error {
-	err := s.http.Close()
-	s.serving.Wait()
+	err := s.Kill()
 	return errors.Join(err, s.ssh.stop())
 }
+
+// Kill ends what serves over HTTPS, and its connections. What Git does for them at that
+// moment it may end, or not.
+func (s *Server) Kill() error {
+	err := s.http.Close()
+	s.serving.Wait()
+	return err
+}
+
+// Up has it serve over HTTPS again, where it did and with the certificate that it had.
+func (s *Server) Up() error { return s.listen(s.address) }
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -134,7 +150,7 @@ func Environment() []string {
 }
 
 // URL of a repository over HTTPS.
-func (s *Server) URL(name string) string { return "https://" + s.https.Addr().String() + "/" + name }
+func (s *Server) URL(name string) string { return "https://" + s.address + "/" + name }
 
 // SSHURL of a repository.
 func (s *Server) SSHURL(name string) string { return "ssh://git@" + s.ssh.address() + "/" + name }
