@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	azureblobs "github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 	"gocloud.dev/blob/azureblob"
 
@@ -62,13 +63,24 @@ func (a *azure) make(t *testing.T) *destination {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { reader.Close() })
-	return &destination{name: name, url: a.url(name, a.server.Address()), secret: a.secret(), reader: reader}
+	return &destination{name: name, address: a.server.Address(), url: a.url(name, a.server.Address()), secret: a.secret(), reader: reader}
 }
 
 func TestAzure(t *testing.T) {
 	a := startAzure(t)
 	sinktest.TestSnapshots(t, func(t *testing.T) sinktest.Snapshots { return a.make(t) })
 	t.Run("exports in parts", func(t *testing.T) { testLarge(t, a.make(t)) })
+	t.Run("keeps data in the access tier", func(t *testing.T) {
+		d := a.make(t)
+		testClass(t, d, "Cool", func(t *testing.T, key string) string {
+			attributes, err := d.reader.Attributes(t.Context(), key)
+			var properties azureblobs.GetPropertiesResponse
+			if err != nil || !attributes.As(&properties) || properties.AccessTier == nil {
+				t.Fatalf("%s has no tier: %v", key, err)
+			}
+			return *properties.AccessTier
+		})
+	})
 	t.Run("needs the container", func(t *testing.T) {
 		testNoBucket(t, &destination{url: a.url("not-there", a.server.Address()), secret: a.secret()})
 	})

@@ -20,10 +20,11 @@ import (
 
 // destination is a bucket, to which stores write and which reader reads.
 type destination struct {
-	name   string // of the bucket
-	url    string
-	secret map[string][]byte
-	reader *blob.Bucket
+	name    string // of the bucket
+	address string // of the server
+	url     string
+	secret  map[string][]byte
+	reader  *blob.Bucket
 }
 
 func (d *destination) Open(t *testing.T) sink.SnapshotStore {

@@ -38,10 +38,20 @@ func TestGCS(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { reader.Close() })
-		return &destination{name: name, url: "gs://" + name + "?anonymous=true&endpoint=http://" + address, reader: reader}
+		return &destination{name: name, address: address, url: "gs://" + name + "?anonymous=true&endpoint=http://" + address, reader: reader}
 	}
 	sinktest.TestSnapshots(t, func(t *testing.T) sinktest.Snapshots { return make(t) })
 	t.Run("exports in parts", func(t *testing.T) { testLarge(t, make(t)) })
+	t.Run("keeps data in the storage class", func(t *testing.T) {
+		d := make(t)
+		testClass(t, d, "NEARLINE", func(t *testing.T, key string) string {
+			o, err := server.GetObject(d.name, key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return o.StorageClass
+		})
+	})
 	t.Run("needs the bucket", func(t *testing.T) {
 		testNoBucket(t, &destination{url: "gs://not-there?anonymous=true&endpoint=http://" + address})
 	})

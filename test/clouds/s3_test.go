@@ -97,11 +97,12 @@ func TestS3(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return &destination{name: name, url: "s3://" + name + "?use_path_style=true&endpoint=http://" + address, secret: s3Secret, reader: reader}
+		return &destination{name: name, address: address, url: "s3://" + name + "?use_path_style=true&endpoint=http://" + address, secret: s3Secret, reader: reader}
 	}
 	sinktest.TestSnapshots(t, func(t *testing.T) sinktest.Snapshots { return make(t) })
 	t.Run("exports in parts", func(t *testing.T) { testLarge(t, make(t)) })
 	t.Run("is shared by clusters", func(t *testing.T) { testFleet(t, make(t)) })
+	t.Run("has all encrypted, and data in the storage class", func(t *testing.T) { testEncrypted(t, make(t)) })
 	t.Run("needs the bucket", func(t *testing.T) {
 		testNoBucket(t, &destination{url: "s3://not-there?use_path_style=true&endpoint=http://" + address, secret: s3Secret})
 	})

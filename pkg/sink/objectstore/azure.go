@@ -31,6 +31,7 @@ func openAzure(ctx context.Context, p *place, secret map[string][]byte, options 
 	}
 	return &blobs{
 		bucket: b,
+		class:  azureClass(p.params["storage_class"]),
 		root:   azureRoot(client.URL(), p.bucket),
 		hint:   "to read, list, create, write and delete (role Storage Blob Data Contributor)",
 		version: func(r *blob.Reader) string {
@@ -128,4 +129,19 @@ func azureAddress(p *place, account string) string {
 		return protocol + "://" + domain + "/" + account + "/" + p.bucket
 	}
 	return protocol + "://" + account + "." + domain + "/" + p.bucket
+}
+
+// azureClass has data written with the class; empty: the bucket's own.
+func azureClass(class string) func(as func(any) bool) error {
+	if class == "" {
+		return nil
+	}
+	return func(as func(any) bool) error {
+		var in *azblob.UploadStreamOptions
+		if !as(&in) {
+			return errNoClass
+		}
+		in.AccessTier = (*azureblobs.AccessTier)(&class)
+		return nil
+	}
 }

@@ -30,6 +30,8 @@ type blobs struct {
 	version func(*blob.Reader) string
 	// ifVersion makes a write fail unless the object has that version.
 	ifVersion func(as func(any) bool, version string) error
+	// class gives what is written the storage class of the sink, if it has one.
+	class func(as func(any) bool) error
 	// root is the address below which the objects are, with a slash at its end, or
 	// empty.
 	root string
@@ -55,9 +57,11 @@ func (b *blobs) create(ctx context.Context, key, contentType string, write func(
 		<-written
 	}
 	defer stop() // a driver may panic
-	err := b.bucket.Upload(ctx, key, aborting{reader, cancel}, &blob.WriterOptions{
-		ContentType: contentType, IfNotExist: true, BufferSize: partSize, MaxConcurrency: uploads,
-	})
+	options := &blob.WriterOptions{ContentType: contentType, IfNotExist: true, BufferSize: partSize, MaxConcurrency: uploads}
+	if isData(key) {
+		options.BeforeWrite = b.class
+	}
+	err := b.bucket.Upload(ctx, key, aborting{reader, cancel}, options)
 	stop()
 	if writeErr != nil && !errors.Is(writeErr, errStopped) {
 		return writeErr

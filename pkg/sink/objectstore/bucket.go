@@ -12,6 +12,7 @@ var (
 	errNotFound = errors.New("no such object")
 	errExists   = errors.New("the object exists already")
 	errChanged  = errors.New("the object was changed by somebody else")
+	errNoClass  = errors.New("the driver takes no storage class")
 )
 
 // object is one entry of a listing.

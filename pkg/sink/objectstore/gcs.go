@@ -32,6 +32,7 @@ func openGCS(ctx context.Context, p *place, secret map[string][]byte, options Op
 	}
 	return &blobs{
 		bucket: b,
+		class:  gcsClass(p.params["storage_class"]),
 		root:   "gs://" + p.bucket + "/",
 		hint:   "storage.objects.get, list, create and delete (role Storage Object User)",
 		version: func(r *blob.Reader) string {
@@ -84,4 +85,19 @@ func gcsClient(ctx context.Context, p *place, secret map[string][]byte, options 
 		return nil, fmt.Errorf("find the server's own Google credentials: %w", err)
 	}
 	return gcp.NewHTTPClient(transport, quietTokens{creds.TokenSource})
+}
+
+// gcsClass has data written with the class; empty: the bucket's own.
+func gcsClass(class string) func(as func(any) bool) error {
+	if class == "" {
+		return nil
+	}
+	return func(as func(any) bool) error {
+		var in *storage.Writer
+		if !as(&in) {
+			return errNoClass
+		}
+		in.StorageClass = class
+		return nil
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path"
 	"regexp"
 	"strconv"
 	"strings"
@@ -154,6 +155,11 @@ func manifestKey(folder string, generation int64) string {
 }
 
 func pointerKey(folder string) string { return folder + "_latest.json" }
+
+// isData reports whether the key is that of an export's data. All other objects are
+// small and read or replaced often: cheap storage, which bills a least size, a least
+// time and each access, would make them dear.
+func isData(key string) bool { return strings.HasPrefix(path.Base(key), dataPrefix) }
 
 // generationOf returns which generation the object at key, below the folder, is
 // a part of. Other objects have none.

@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager"
+	tmtypes "github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"gocloud.dev/blob"
@@ -43,6 +44,7 @@ func openS3(ctx context.Context, p *place, secret map[string][]byte, options Opt
 	}
 	return &blobs{
 		bucket: b,
+		class:  s3Class(p.params["storage_class"]),
 		root:   "s3://" + p.bucket + "/",
 		hint:   "s3:GetObject, s3:PutObject, s3:ListBucket and, for retention, s3:DeleteObject",
 		version: func(r *blob.Reader) string {
@@ -99,4 +101,19 @@ func s3Config(ctx context.Context, p *place, secret map[string][]byte, options O
 		cfg.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 	}
 	return cfg, nil
+}
+
+// s3Class has data written with the class; empty: the bucket's own.
+func s3Class(class string) func(as func(any) bool) error {
+	if class == "" {
+		return nil
+	}
+	return func(as func(any) bool) error {
+		var in *transfermanager.UploadObjectInput
+		if !as(&in) {
+			return errNoClass
+		}
+		in.StorageClass = tmtypes.StorageClass(class)
+		return nil
+	}
 }

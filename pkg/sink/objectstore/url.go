@@ -23,9 +23,9 @@ type place struct {
 // which makes a driver read the server's files, profiles or roles is left out.
 var parameters = map[string][]string{
 	"file":   {},
-	"s3":     {"region", "endpoint", "use_path_style", "s3ForcePathStyle", "request_checksum_calculation", "ssetype", "kmskeyid"},
-	"gs":     {"endpoint", "anonymous"},
-	"azblob": {"storage_account", "domain", "protocol", "localemu"},
+	"s3":     {"region", "endpoint", "use_path_style", "s3ForcePathStyle", "request_checksum_calculation", "ssetype", "kmskeyid", "storage_class"},
+	"gs":     {"endpoint", "anonymous", "storage_class"},
+	"azblob": {"storage_account", "domain", "protocol", "localemu", "storage_class"},
 }
 
 var bucketNames = map[string]*regexp.Regexp{
@@ -47,6 +47,32 @@ var values = map[string]*regexp.Regexp{
 	"domain":                       regexp.MustCompile(`^[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?$`),
 	"protocol":                     regexp.MustCompile(`^(http|https)$`),
 	"localemu":                     regexp.MustCompile(`^(true|false)$`),
+}
+
+// classes are the storage classes by scheme: those from which objects are read at
+// once. Servers that are compatible with S3 have names of their own.
+var classes = map[string]*regexp.Regexp{
+	"s3":     regexp.MustCompile(`^[A-Z0-9_-]{1,64}$`),
+	"gs":     regexp.MustCompile(`^(STANDARD|NEARLINE|COLDLINE|ARCHIVE)$`),
+	"azblob": regexp.MustCompile(`^(Hot|Cool|Cold)$`),
+}
+
+// archives are those from which objects have to be restored before they are read.
+var archives = []string{"GLACIER", "DEEP_ARCHIVE", "Archive"}
+
+// checkClass checks the storage class, if one is given.
+func (p *place) checkClass() error {
+	class, ok := p.params["storage_class"]
+	switch {
+	case !ok:
+		return nil
+	case slices.Contains(archives, class):
+		return errors.New("has a storage_class from which nothing can be read at once: leave archiving to a rule of the bucket, for what nobody reads any more")
+	case !classes[p.scheme].MatchString(class):
+		return fmt.Errorf("has a value of storage_class that is not valid for %s, such as %s", p.scheme,
+			map[string]string{"s3": "STANDARD_IA or INTELLIGENT_TIERING", "gs": "NEARLINE", "azblob": "Cool"}[p.scheme])
+	}
+	return nil
 }
 
 // parseURL checks the URL and takes it apart. Its errors do not repeat it.
@@ -74,6 +100,9 @@ func splitURL(raw string) (*place, error) {
 	}
 	p := &place{scheme: u.Scheme, bucket: u.Host}
 	if p.params, err = parseParameters(u, allowed); err != nil {
+		return nil, err
+	}
+	if err := p.checkClass(); err != nil {
 		return nil, err
 	}
 	if u.Scheme == "file" {
