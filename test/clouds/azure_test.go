@@ -2,6 +2,7 @@ package clouds_test
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -80,6 +81,10 @@ func TestAzure(t *testing.T) {
 			}
 			return *properties.AccessTier
 		})
+	})
+	t.Run("says what is denied", func(t *testing.T) { testDenied(t, a.make(t)) })
+	t.Run("outlives a failure midway", func(t *testing.T) {
+		testBroken(t, a.make(t), func(r *http.Request) bool { return r.URL.Query().Get("comp") == "block" })
 	})
 	t.Run("needs the container", func(t *testing.T) {
 		testNoBucket(t, &destination{url: a.url("not-there", a.server.Address()), secret: a.secret()})

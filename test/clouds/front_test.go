@@ -2,6 +2,8 @@ package clouds_test
 
 import (
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -26,6 +28,7 @@ func (d *destination) before(t *testing.T) (*destination, *front) {
 	t.Helper()
 	f := &front{}
 	proxy := &httputil.ReverseProxy{
+		ErrorLog: log.New(io.Discard, "", 0), // of requests that are given up
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = "http", d.address, r.In.Host
 			if strings.HasPrefix(d.url, "gs:") {

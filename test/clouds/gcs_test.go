@@ -2,6 +2,7 @@ package clouds_test
 
 import (
 	"fmt"
+	"net/http"
 	"sync/atomic"
 	"testing"
 
@@ -50,6 +51,12 @@ func TestGCS(t *testing.T) {
 				t.Fatal(err)
 			}
 			return o.StorageClass
+		})
+	})
+	t.Run("says what is denied", func(t *testing.T) { testDenied(t, make(t)) })
+	t.Run("outlives a failure midway", func(t *testing.T) {
+		testBroken(t, make(t), func(r *http.Request) bool {
+			return r.URL.Query().Get("uploadType") == "resumable" && r.Header.Get("Content-Range") != ""
 		})
 	})
 	t.Run("needs the bucket", func(t *testing.T) {

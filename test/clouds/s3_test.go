@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"strings"
@@ -103,6 +104,11 @@ func TestS3(t *testing.T) {
 	t.Run("exports in parts", func(t *testing.T) { testLarge(t, make(t)) })
 	t.Run("is shared by clusters", func(t *testing.T) { testFleet(t, make(t)) })
 	t.Run("has all encrypted, and data in the storage class", func(t *testing.T) { testEncrypted(t, make(t)) })
+	t.Run("says what is denied", func(t *testing.T) { testDenied(t, make(t)) })
+	t.Run("outlives a failure midway", func(t *testing.T) {
+		testBroken(t, make(t), func(r *http.Request) bool { return r.URL.Query().Has("partNumber") })
+	})
+	t.Run("says that the clock is wrong", func(t *testing.T) { testSkewed(t, make(t)) })
 	t.Run("needs the bucket", func(t *testing.T) {
 		testNoBucket(t, &destination{url: "s3://not-there?use_path_style=true&endpoint=http://" + address, secret: s3Secret})
 	})

@@ -6,13 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"strings"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/aws/smithy-go"
 	"gocloud.dev/blob"
-	"gocloud.dev/gcerrors"
 
 	"kollect.io/kollect/pkg/sink"
 )
@@ -99,7 +94,7 @@ func (a aborting) Read(p []byte) (int, error) {
 
 func (b *blobs) read(ctx context.Context, key string, limit int64) ([]byte, string, error) {
 	reader, err := b.bucket.NewReader(ctx, key, nil)
-	if gcerrors.Code(err) == gcerrors.NotFound {
+	if missing(err) {
 		return nil, "", errNotFound
 	}
 	if err != nil {
@@ -119,7 +114,7 @@ func (b *blobs) read(ctx context.Context, key string, limit int64) ([]byte, stri
 
 func (b *blobs) fetch(ctx context.Context, key string, w io.Writer) error {
 	reader, err := b.bucket.NewReader(ctx, key, nil)
-	if gcerrors.Code(err) == gcerrors.NotFound {
+	if missing(err) {
 		return errNotFound
 	}
 	if err != nil {
@@ -175,7 +170,7 @@ func (b *blobs) folders(ctx context.Context, parent string) ([]string, error) {
 
 func (b *blobs) remove(ctx context.Context, key string) error {
 	err := b.bucket.Delete(ctx, key)
-	if gcerrors.Code(err) == gcerrors.NotFound {
+	if missing(err) {
 		return nil
 	}
 	return b.explain(err, err)
@@ -189,39 +184,3 @@ func (b *blobs) address(key string) string {
 }
 
 func (b *blobs) close() error { return b.bucket.Close() }
-
-// explain says what would mend the errors that operators meet; precondition is
-// what an unmet condition means.
-func (b *blobs) explain(err, precondition error) error {
-	switch gcerrors.Code(err) {
-	case gcerrors.OK:
-		return nil
-	case gcerrors.FailedPrecondition:
-		return precondition
-	case gcerrors.NotFound:
-		return sink.Permanent(fmt.Errorf("%w: make the bucket that spec.objectStore.url names", err))
-	case gcerrors.PermissionDenied:
-		return sink.Permanent(fmt.Errorf("%w: allow the sink's credentials %s", err, b.hint))
-	}
-	if refused(err) {
-		return sink.Permanent(fmt.Errorf("%w: mend the credentials in the sink's Secret", err))
-	}
-	return err
-}
-
-// refused reports whether the store does not take the credentials.
-func refused(err error) bool {
-	var s3 smithy.APIError
-	if errors.As(err, &s3) {
-		switch s3.ErrorCode() {
-		case "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken":
-			return true
-		}
-	}
-	var azure *azcore.ResponseError
-	if errors.As(err, &azure) {
-		return azure.StatusCode == http.StatusUnauthorized || azure.StatusCode == http.StatusForbidden
-	}
-	// That is how a key of a service account which was removed is refused.
-	return strings.Contains(err.Error(), "invalid_grant")
-}
