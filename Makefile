@@ -51,6 +51,7 @@ bench: _bin/dev ## ratios beside their yardsticks, for benchstat; BENCH_OBJECTS=
 	@_bin/dev kafka
 	go test -run='^$$' -bench=. -benchtime=1x -timeout=120m ./test/bench/...
 	go -C test/nats test -run='^$$' -bench=. -benchtime=1x -timeout=60m .
+	go -C test/duckdb test -run='^$$' -bench=. -benchtime=1x -timeout=60m .
 
 .PHONY: _bin/dev require-go
 _bin/dev: require-go

@@ -23,20 +23,20 @@ import (
 
 // lake is a folder that inventories are exported to.
 type lake struct {
-	t     *testing.T
+	t     testing.TB
 	root  string
 	store *objectstore.Store
 	db    *sql.DB
 }
 
-func newLake(t *testing.T, format kollectv1alpha1.Format) *lake {
+func newLake(t testing.TB, format kollectv1alpha1.Format) *lake {
 	t.Helper()
 	l := &lake{t: t, root: t.TempDir(), db: openDB(t)}
 	l.store = l.open(kollectv1alpha1.ObjectStoreSink{URL: "file:///", Format: format}, nil)
 	return l
 }
 
-func openDB(t *testing.T) *sql.DB {
+func openDB(t testing.TB) *sql.DB {
 	t.Helper()
 	db, err := duckdb.Open()
 	if err != nil {
