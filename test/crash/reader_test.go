@@ -76,13 +76,13 @@ func (s *scene) follow() (stop func()) {
 	})
 }
 
-// between is how long a reader waits for the next read: in a short run processors are
-// for the tests beside it.
+// between is how long a reader waits for the next read, which takes about as long: so
+// that servers have processors too, and in a short run the tests beside it.
 func between() time.Duration {
 	if *rounds < longRun {
 		return 200 * time.Millisecond
 	}
-	return 0
+	return 50 * time.Millisecond
 }
 
 // looks calls read again and again, which returns what is there of each inventory. An
