@@ -88,8 +88,9 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 		}
 		held.header.Set("Kollect-Time", max(held.header.Get("Kollect-Time"), q.Header.Get("Kollect-Time")))
 	default: // PUT, POST; and DELETE, which has no body, and headers that say so
+		base := q.Header.Get("Kollect-Base-Generation")
 		switch {
-		case next.generation() > held.generation():
+		case next.generation() > held.generation() && (base == "" || base == held.header.Get("Kollect-Generation")):
 			r.held[name] = next
 		case held.same(next, "Idempotency-Key", "Content-Digest"), held.forgotten() && next.forgotten(): // once more
 		default:

@@ -24,6 +24,9 @@ type Destination interface {
 // Request asks a destination to hold a snapshot.
 type Request struct {
 	Snapshot *inventory.Snapshot
+	// Newest returns the newest snapshot, or nil if there is none any more; it may be
+	// nil itself.
+	Newest   func() *inventory.Snapshot
 	Settings Settings
 	Now      time.Time
 	// Generation returns the generation of a snapshot's content, at least as
@@ -32,6 +35,19 @@ type Request struct {
 	// Room waits until the process has memory to write so many rows. leave gives
 	// it back.
 	Room func(ctx context.Context, rows int) (leave func(), err error)
+}
+
+// renew takes the newest snapshot of the same inventory. One from before what the
+// destination holds was read may be older than that: another process may have seen
+// more, and written it in between.
+func (r *Request) renew() {
+	if r.Newest == nil {
+		return
+	}
+	s := r.Newest()
+	if s != nil && s.Inventory().Cluster == r.Snapshot.Inventory().Cluster {
+		r.Snapshot = s
+	}
 }
 
 // Settings say when to export.

@@ -45,6 +45,49 @@ func TestUnchangedContentIsConfirmedNotRewritten(t *testing.T) {
 	})
 }
 
+// What another process wrote before the mark was read may be newer than a snapshot
+// from before.
+func TestSnapshotIsOfAfterTheMark(t *testing.T) {
+	bubble(t, func(f *fixture) {
+		s := &fakeSink{}
+		s.fail = func(operation string) error {
+			if operation == "mark" {
+				f.store.Update(func(tx *inventory.Tx) { tx.Put(row("b", "1"), "1") })
+			}
+			return nil
+		}
+		f.put(row("a", "1"))
+		f.synced(true, false, "")
+		f.pair("lake", s, Settings{MinInterval: time.Hour})
+		f.wantWrites(s, 1)
+		if held := s.saw().held; len(held) != 2 {
+			t.Errorf("the first export has %v", held)
+		}
+	})
+}
+
+// A leader that was paused may write once more what is newer than the snapshot that is
+// about to be written: that is not written over, but taken again.
+func TestNothingIsWrittenOverWhatCameMeanwhile(t *testing.T) {
+	bubble(t, func(f *fixture) {
+		s := &fakeSink{}
+		s.fail = func(operation string) error {
+			if operation == "write" && s.mark.Generation == 0 {
+				s.mark = sink.Mark{Generation: 50, Hash: "sha256:00", Rows: 2, Time: time.Now()}
+				f.store.Update(func(tx *inventory.Tx) { tx.Put(row("b", "1"), "1") })
+			}
+			return nil
+		}
+		f.put(row("a", "1"))
+		f.synced(true, false, "")
+		f.pair("lake", s, Settings{MinInterval: time.Hour})
+		f.wait(time.Minute)
+		if saw := s.saw(); saw.marks != 2 || len(saw.writes) != 1 || saw.writes[0] <= 50 || len(saw.held) != 2 {
+			t.Errorf("after %d looks the sink holds %v, by writes of generations %v", saw.marks, saw.held, saw.writes)
+		}
+	})
+}
+
 func TestContentIsNotConfirmedWhileATargetIsStale(t *testing.T) {
 	bubble(t, func(f *fixture) {
 		s := &fakeSink{}

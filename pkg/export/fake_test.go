@@ -69,6 +69,9 @@ func (f *fakeSink) Write(ctx context.Context, e sink.Export) (sink.Mark, error) 
 	if e.Generation <= f.mark.Generation {
 		return sink.Mark{}, fmt.Errorf("write generation %d over %d: %w", e.Generation, f.mark.Generation, sink.ErrFenced)
 	}
+	if err := e.Unmoved(f.mark.Generation); err != nil {
+		return sink.Mark{}, err
+	}
 	f.mark = sink.Mark{
 		Generation: e.Generation, Hash: e.Snapshot.Hash().String(), Schema: f.schema,
 		Rows: int64(e.Snapshot.Len()), Time: e.Time,

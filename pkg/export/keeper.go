@@ -42,13 +42,18 @@ type keeper struct {
 }
 
 func (d *keeper) Export(ctx context.Context, r Request) (Result, error) {
-	of, head := r.Snapshot.Inventory(), r.Snapshot.Head()
-	if !d.knows(of) {
+	of := r.Snapshot.Inventory()
+	known := d.knows(of)
+	if !known {
 		d.base = nil
 	}
 	if err := d.readMark(ctx, of, d.store.Mark); err != nil {
 		return Result{}, err
 	}
+	if !known {
+		r.renew()
+	}
+	head := r.Snapshot.Head()
 	keep := unsynced(head)
 	if until := d.waitUntil(r, keep != nil); until.After(r.Now) {
 		d.guard = guard{}

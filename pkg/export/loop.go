@@ -84,7 +84,7 @@ func (l *loop) run(ctx context.Context) {
 // again; hold says not to before.
 func (l *loop) attempt(ctx context.Context) (next time.Time, hold bool) {
 	began := time.Now()
-	snapshot := l.exporter.options.Store.State().Snapshot(l.pair.Inventory)
+	snapshot := l.newest()
 	if snapshot == nil {
 		return time.Time{}, false
 	}
@@ -114,6 +114,10 @@ func (l *loop) attempt(ctx context.Context) (next time.Time, hold bool) {
 	return result.Next, result.Hold
 }
 
+func (l *loop) newest() *inventory.Snapshot {
+	return l.exporter.options.Store.State().Snapshot(l.pair.Inventory)
+}
+
 // export calls the destination, within the limit of time.
 func (l *loop) export(ctx context.Context, snapshot *inventory.Snapshot) (_ Result, err error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
@@ -125,6 +129,7 @@ func (l *loop) export(ctx context.Context, snapshot *inventory.Snapshot) (_ Resu
 	}()
 	return l.pair.Destination.Export(ctx, Request{
 		Snapshot:   snapshot,
+		Newest:     l.newest,
 		Settings:   l.pair.Settings,
 		Now:        time.Now(),
 		Generation: l.exporter.options.Generations.Of,

@@ -22,8 +22,12 @@ type snapshotStore struct {
 
 func (d *snapshotStore) Export(ctx context.Context, r Request) (Result, error) {
 	of := r.Snapshot.Inventory()
+	known := d.knows(of)
 	if err := d.readMark(ctx, of, d.store.Mark); err != nil {
 		return Result{}, err
+	}
+	if !known {
+		r.renew()
 	}
 	if head := r.Snapshot.Head(); !head.Synced() {
 		d.guard = guard{}
@@ -38,8 +42,9 @@ func (d *snapshotStore) Export(ctx context.Context, r Request) (Result, error) {
 	if due := d.due(r); due.After(r.Now) {
 		return Result{Outcome: Delayed, Mark: d.mark, Next: due, Hold: true}, nil
 	}
+	base := d.mark
 	err := d.write(ctx, r, r.Snapshot.Len(), func(generation int64) (sink.Mark, error) {
-		return d.store.Write(ctx, sink.Export{Snapshot: r.Snapshot, Generation: generation, Time: r.Now})
+		return d.store.Write(ctx, sink.Export{Snapshot: r.Snapshot, Generation: generation, Time: r.Now, Base: &base})
 	})
 	if errors.Is(err, errSuperseded) {
 		return d.superseded(r), nil

@@ -6,6 +6,7 @@ package sink
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"time"
 
@@ -20,6 +21,18 @@ type Export struct {
 	Generation int64
 	// Time of the export.
 	Time time.Time
+	// Base is what the destination held before the snapshot was taken, if that is
+	// known. Whoever has exported since may have known more.
+	Base *Mark
+}
+
+// Unmoved returns ErrFenced if the destination holds another generation than the
+// export goes out from. 0 is nothing.
+func (e Export) Unmoved(held int64) error {
+	if e.Base != nil && e.Base.Generation != held {
+		return fmt.Errorf("generation %d is current, and not %d any more: %w", held, e.Base.Generation, ErrFenced)
+	}
+	return nil
 }
 
 // Mark is what a destination says that it holds of an inventory. The zero Mark
@@ -95,7 +108,8 @@ type SnapshotStore interface {
 	// Write replaces what is held by the snapshot. A reader sees the old or the
 	// new content, never a part, even if the call is cut short. It returns
 	// ErrFenced, and changes nothing that readers see, if the destination holds
-	// this generation or a newer one. The returned mark is what is held now.
+	// this generation or a newer one, or another than that of the export's base, as
+	// far as it can be compared. The returned mark is what is held now.
 	Write(ctx context.Context, export Export) (Mark, error)
 }
 

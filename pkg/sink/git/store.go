@@ -145,12 +145,12 @@ func (s *Store) tryWrite(ctx context.Context, export sink.Export) (sink.Mark, er
 	if err != nil {
 		return sink.Mark{}, err
 	}
-	if err := fence(p, export.Generation); err != nil {
+	if err := admit(p, export); err != nil {
 		// The branch may have been rewritten.
 		if p, err = s.look(ctx, of); err != nil {
 			return sink.Mark{}, err
 		}
-		if err := fence(p, export.Generation); err != nil {
+		if err := admit(p, export); err != nil {
 			return sink.Mark{}, err
 		}
 	}
@@ -166,7 +166,7 @@ func (s *Store) tryWrite(ctx context.Context, export sink.Export) (sink.Mark, er
 		ExportedAt: export.Time.UTC().Truncate(time.Millisecond),
 	}
 	err = s.update(ctx, of, func(p *place) (*change, error) {
-		if err := fence(p, export.Generation); err != nil {
+		if err := admit(p, export); err != nil {
 			return nil, err
 		}
 		if err := s.refuseForeign(p); err != nil {
@@ -208,6 +208,18 @@ func (s *Store) remembered(ctx context.Context, of *inventory.Inventory) (*place
 		return s.look(ctx, of)
 	}
 	return p, nil
+}
+
+// admit returns an error unless the place holds what the export goes out from.
+func admit(p *place, export sink.Export) error {
+	if err := fence(p, export.Generation); err != nil {
+		return err
+	}
+	held := int64(0)
+	if p.manifest != nil {
+		held = p.manifest.Generation
+	}
+	return export.Unmoved(held)
 }
 
 // fence returns an error unless the place holds an older generation.

@@ -19,6 +19,7 @@ const (
 	headerNamespace   = "Kollect-Namespace"
 	headerInventory   = "Kollect-Inventory"
 	headerGeneration  = "Kollect-Generation"
+	headerBase        = "Kollect-Base-Generation"
 	headerContentHash = "Kollect-Content-Hash"
 	headerSchema      = "Kollect-Schema"
 	headerRows        = "Kollect-Rows"

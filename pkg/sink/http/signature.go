@@ -19,7 +19,7 @@ const signatureLabel = "kollect"
 var covered = []string{
 	"Content-Type", "Content-Encoding", headerContentDigest, headerIdempotencyKey,
 	headerCluster, headerNamespace, headerInventory, headerGeneration, headerContentHash,
-	headerSchema, headerRows, headerTime, headerForgotten,
+	headerSchema, headerRows, headerTime, headerForgotten, headerBase,
 }
 
 // signer signs each request as HTTP Message Signatures (RFC 9421) have it, with

@@ -83,6 +83,9 @@ func (s *Store) Write(ctx context.Context, export sink.Export) (sink.Mark, error
 		return sink.Mark{}, err
 	}
 	setMark(r.Header, mark)
+	if export.Base != nil && !s.at(names).silent { // or nobody knows what it holds
+		r.Header.Set(headerBase, strconv.FormatInt(export.Base.Generation, 10))
+	}
 	r.Header.Set(headerIdempotencyKey, idempotencyKey(names, mark.Generation))
 	r.Header.Set(headerContentDigest, body.digest)
 	r.Header.Set("Content-Type", s.format.ContentType())

@@ -134,8 +134,8 @@ func (s *Store) Write(ctx context.Context, export sink.Export) (sink.Mark, error
 	if err != nil {
 		return sink.Mark{}, err
 	}
-	if current != nil && current.Generation >= export.Generation {
-		return sink.Mark{}, fenced(current)
+	if err := admit(current, export); err != nil {
+		return sink.Mark{}, err
 	}
 	m, err := s.writeData(ctx, folder, export)
 	if err != nil {
@@ -145,8 +145,8 @@ func (s *Store) Write(ctx context.Context, export sink.Export) (sink.Mark, error
 		return sink.Mark{}, err
 	}
 	p, err := s.swapPointer(ctx, of, folder, func(current *pointer) (*pointer, error) {
-		if current != nil && current.Generation >= m.Generation {
-			return nil, fenced(current)
+		if err := admit(current, export); err != nil {
+			return nil, err
 		}
 		next := &pointer{manifest: *m, ConfirmedAt: m.ExportedAt}
 		next.Kind = pointerKind
@@ -163,6 +163,18 @@ func (s *Store) Write(ctx context.Context, export sink.Export) (sink.Mark, error
 	}
 	s.retain(ctx, folder, m.Generation)
 	return p.mark(), nil
+}
+
+// admit returns an error unless the pointer is what the export goes out from.
+func admit(current *pointer, export sink.Export) error {
+	held := int64(0)
+	if current != nil {
+		held = current.Generation
+	}
+	if held >= export.Generation {
+		return fenced(current)
+	}
+	return export.Unmoved(held)
 }
 
 // Confirm rewrites the pointer, which is small, and the cluster's list if that is

@@ -17,16 +17,17 @@ import (
 // the suite makes it fail too.
 func TestSnapshots(t *testing.T, make func(t *testing.T) Snapshots) {
 	for name, test := range map[string]func(*testing.T, Snapshots){
-		"exports what changes":                testChanges,
-		"exports an empty snapshot":           testEmpty,
-		"refuses an older or equal":           testFencing,
-		"fences a store that was overtaken":   testOvertaken,
-		"confirms without writing rows":       testConfirm,
-		"confirms only what is held":          testConfirmOther,
-		"keeps inventories apart":             testApart,
-		"writes nothing when cancelled":       testCancelled,
-		"shows readers whole snapshots":       testReaders,
-		"lets the newest of many writers win": testWriters,
+		"exports what changes":                 testChanges,
+		"exports an empty snapshot":            testEmpty,
+		"refuses an older or equal":            testFencing,
+		"fences a store that was overtaken":    testOvertaken,
+		"refuses what it does not go out from": testUnmoved,
+		"confirms without writing rows":        testConfirm,
+		"confirms only what is held":           testConfirmOther,
+		"keeps inventories apart":              testApart,
+		"writes nothing when cancelled":        testCancelled,
+		"shows readers whole snapshots":        testReaders,
+		"lets the newest of many writers win":  testWriters,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, make(t)) })
 	}
@@ -176,6 +177,29 @@ func testOvertaken(t *testing.T, d Snapshots) {
 	mustBeFenced(t, err)
 	mustMark(t, paused, old.Inventory(), current)
 	mustRead(t, d, s.Snapshot(), 3)
+}
+
+// testUnmoved is a leader whose snapshot was taken before the one before it, who was
+// paused, wrote once more what it had seen: an older content of a newer generation.
+func testUnmoved(t *testing.T, d Snapshots) {
+	paused, leader := open(t, d), open(t, d)
+	s := NewSample(ref)
+	s.Set("web", "nginx:1.27")
+	base := mustWrite(t, leader, s.Snapshot(), 1)
+	s.Set("web", "nginx:1.28")
+	taken := s.Snapshot()
+	s.Set("web", "nginx:1.29")
+	current := mustWrite(t, paused, s.Snapshot(), 2)
+	_, err := leader.Write(t.Context(), sink.Export{Snapshot: taken, Generation: 101, Time: at(101), Base: &base})
+	mustBeFenced(t, err)
+	mustMark(t, leader, taken.Inventory(), current)
+	mustRead(t, d, s.Snapshot(), 2)
+	_, err = leader.Write(t.Context(), sink.Export{Snapshot: taken, Generation: 102, Time: at(102), Base: &sink.Mark{}})
+	mustBeFenced(t, err)
+	if _, err := leader.Write(t.Context(), sink.Export{Snapshot: taken, Generation: 103, Time: at(103), Base: &current}); err != nil {
+		t.Fatal(err)
+	}
+	mustRead(t, d, taken, 103)
 }
 
 func testConfirm(t *testing.T, d Snapshots) {
