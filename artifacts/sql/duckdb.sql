@@ -8,7 +8,9 @@
 -- DuckDB wants to know the files before it plans a query. So their names are read
 -- first, from one small list a cluster that the exporter keeps, and no folder is
 -- searched. They are those of one moment: files never change, so that all queries
--- agree until inventory_files is set again, which is how to see what is newer.
+-- agree until inventory_files is set again, which is how to see what is newer. A
+-- retention of the sink removes them an hour after others took their place, at the
+-- earliest.
 --
 --   inventories()                         a line an inventory: its current generation, rows and file
 --   inventory_current                     all rows as they are now
