@@ -72,6 +72,6 @@ func NewCommand(streams Streams) *cobra.Command {
 	cmd.SetOut(streams.Out)
 	cmd.SetErr(streams.Err)
 	cmd.CompletionOptions.HiddenDefaultCmd = true
-	cmd.AddCommand(newForget(streams), newDiff(streams))
+	cmd.AddCommand(newForget(streams), newPrune(streams), newDiff(streams))
 	return cmd
 }

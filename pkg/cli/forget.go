@@ -155,7 +155,11 @@ func (f *forget) forget(ctx context.Context, store sink.Store) error {
 	if refused != nil {
 		return refused
 	}
-	if err := f.confirm(found); err != nil {
+	rows := int64(0)
+	for _, h := range found {
+		rows += h.mark.Rows
+	}
+	if err := f.confirm(fmt.Sprintf("%d rows of %d inventories", rows, len(found))); err != nil {
 		return err
 	}
 	return f.forgetAll(ctx, store, found)
@@ -243,7 +247,7 @@ func (f *forget) refuseFresh(found []held, now time.Time) error {
 }
 
 // confirm asks, if somebody is there to answer.
-func (f *forget) confirm(found []held) error {
+func (f *forget) confirm(what string) error {
 	if f.yes {
 		return nil
 	}
@@ -252,11 +256,7 @@ func (f *forget) confirm(found []held) error {
 			return errors.New("nobody is there to agree: use --yes, or --dry-run to see what would go")
 		}
 	}
-	rows := int64(0)
-	for _, h := range found {
-		rows += h.mark.Rows
-	}
-	fmt.Fprintf(f.streams.Err, "%d rows of %d inventories go for good. Type the cluster's name to agree: ", rows, len(found))
+	fmt.Fprintf(f.streams.Err, "%s go for good. Type the cluster's name to agree: ", what)
 	line, err := bufio.NewReader(f.streams.In).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("read the answer: %w", err)

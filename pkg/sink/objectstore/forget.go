@@ -131,11 +131,7 @@ func leftOf(objects []object, last int64) (keys []string) {
 		if g.generation > last {
 			continue
 		}
-		for _, key := range []string{g.manifest, g.data} {
-			if key != "" {
-				keys = append(keys, key)
-			}
-		}
+		keys = append(keys, g.keys()...)
 	}
 	for _, o := range rest {
 		if strings.HasPrefix(path.Base(o.key), temporaryMark) {

@@ -3,6 +3,7 @@ package objectstore
 import (
 	"cmp"
 	"context"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -22,7 +23,7 @@ const (
 )
 
 // retain removes what the sink's retention does not keep. It runs after the
-// pointer has moved to generation, and at most six times in what every
+// pointer and the cluster's list have moved to generation, and at most six times in what every
 // generation lives: there is nothing to remove in between. What it fails to do
 // is logged, and done by one of the next exports.
 func (s *Store) retain(ctx context.Context, folder string, generation int64) {
@@ -37,7 +38,7 @@ func (s *Store) retain(ctx context.Context, folder string, generation int64) {
 	}
 	removed := 0
 	seen := listing{objects: objects, truncated: len(objects) >= maxListed}
-	for _, key := range expired(seen, generation, *s.retention, s.minAge) {
+	for _, key := range expired(seen, inUse{current: generation}, *s.retention, s.minAge) {
 		if removed == maxRemoved || ctx.Err() != nil {
 			break
 		}
@@ -86,9 +87,34 @@ func (e *exported) complete(truncated bool) bool {
 	return e.manifest != "" && (e.data != "" || truncated)
 }
 
-// expired returns the keys, below the folder, of the objects to remove, in the
-// order in which to do so: a manifest goes before its data. It is given what is
-// in the folder and the generation that is current.
+// What retention says of a generation.
+const (
+	isCurrent = "current"
+	isNewer   = "newer than the current one"
+	isListed  = "in the cluster's list of what is current"
+	isNewest  = "among the newest"
+	isHourly  = "last of its hour"
+	isDaily   = "last of its day"
+	isYoung   = "current not long ago, and maybe being read"
+	isFresh   = "of an export that may be going on"
+	isAnyway  = "no retention is set"
+	isOld     = "kept by no rule"
+	isPart    = "of an export that did not end"
+)
+
+// verdict is what retention makes of a generation.
+type verdict struct {
+	*exported
+	keep   bool
+	reason string
+}
+
+// inUse are the generations that stay whatever their age: the current one, and the
+// one that the cluster's list has, which may follow later.
+type inUse struct{ current, listed int64 }
+
+// judge returns what is to become of each generation, newest first. It is given
+// what is in the folder.
 //
 // Kept are the newest generations, the last of each hour and of each day as far
 // back as retention says, what is newer than current, and all that was current
@@ -96,49 +122,78 @@ func (e *exported) complete(truncated bool) bool {
 // destination's clock, whose newest time is that of the export just made.
 // Generations without data or manifest, left by an export that did not end, are
 // not kept for later, unless the other half may be out of sight.
-func expired(seen listing, current int64, retention kollectv1alpha1.Retention, minAge time.Duration) []string {
-	generations, rest, now := sortOut(seen.objects)
-	keep := map[int64]bool{}
+func judge(seen listing, used inUse, retention kollectv1alpha1.Retention, minAge time.Duration) []verdict {
+	generations, _, now := sortOut(seen.objects)
+	verdicts := make([]verdict, len(generations))
 	hours, days := map[time.Time]bool{}, map[time.Time]bool{}
 	newer, replaced := 0, time.Time{} // complete ones, and when the last of them came
-	for _, g := range generations {   // newest first
+	for i, g := range generations {   // newest first
 		complete := g.complete(seen.truncated)
-		if !complete && !seen.truncated {
-			continue
-		}
-		if replaced.After(g.replaced) {
+		whole := complete || seen.truncated // as far as can be seen
+		if whole && replaced.After(g.replaced) {
 			g.replaced = replaced
 		}
 		if complete {
 			replaced = g.modified
 		}
-		if g.generation > current {
-			continue
-		}
 		age := now.Sub(g.modified)
 		hour, day := g.modified.UTC().Truncate(time.Hour), g.modified.UTC().Truncate(24*time.Hour)
-		keep[g.generation] = newer < max(int(retention.Keep), 1) ||
-			age < time.Duration(retention.Hourly)*time.Hour && !hours[hour] ||
-			age < time.Duration(retention.Daily)*24*time.Hour && !days[day]
-		if complete { // others take nobody's place
+		v := verdict{g, true, ""}
+		switch {
+		case g.generation > used.current:
+			v.reason = isNewer
+		case g.generation == used.current:
+			v.reason = isCurrent
+		case g.generation == used.listed:
+			v.reason = isListed
+		case whole && newer < max(int(retention.Keep), 1):
+			v.reason = isNewest
+		case whole && age < time.Duration(retention.Hourly)*time.Hour && !hours[hour]:
+			v.reason = isHourly
+		case whole && age < time.Duration(retention.Daily)*24*time.Hour && !days[day]:
+			v.reason = isDaily
+		case now.Sub(g.replaced) < minAge && whole:
+			v.reason = isYoung
+		case now.Sub(g.replaced) < minAge:
+			v.reason = isFresh
+		case whole:
+			v.keep, v.reason = false, isOld
+		default:
+			v.keep, v.reason = false, isPart
+		}
+		verdicts[i] = v
+		if complete && g.generation <= used.current { // others take nobody's place
 			newer++
 			hours[hour], days[day] = true, true
 		}
 	}
+	return verdicts
+}
+
+// expired returns the keys, below the folder, of the objects to remove, in the
+// order in which to do so: the oldest generation first, and a manifest before its
+// data. Whoever reads a manifest finds its data, however far a removal came.
+func expired(seen listing, used inUse, retention kollectv1alpha1.Retention, minAge time.Duration) []string {
 	var keys []string
-	for _, g := range slices.Backward(generations) {
-		if keep[g.generation] || g.generation >= current || now.Sub(g.replaced) < minAge {
-			continue
-		}
-		for _, key := range []string{g.manifest, g.data} {
-			if key != "" {
-				keys = append(keys, key)
-			}
+	for _, v := range slices.Backward(judge(seen, used, retention, minAge)) {
+		if !v.keep {
+			keys = append(keys, v.keys()...)
 		}
 	}
+	_, rest, now := sortOut(seen.objects)
 	for _, o := range rest {
-		if strings.HasPrefix(o.key[strings.LastIndexByte(o.key, '/')+1:], temporaryMark) && now.Sub(o.modified) >= minAge {
+		if strings.HasPrefix(path.Base(o.key), temporaryMark) && now.Sub(o.modified) >= minAge {
 			keys = append(keys, o.key)
+		}
+	}
+	return keys
+}
+
+// keys returns those of the generation, in the order in which to remove them.
+func (e *exported) keys() (keys []string) {
+	for _, key := range []string{e.manifest, e.data} {
+		if key != "" {
+			keys = append(keys, key)
 		}
 	}
 	return keys

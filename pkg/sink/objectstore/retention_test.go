@@ -71,7 +71,7 @@ func TestExpired(t *testing.T) {
 				}
 			}
 			var got []string
-			for _, key := range expired(listing{objects: tc.objects}, current, tc.retention, time.Hour) {
+			for _, key := range expired(listing{objects: tc.objects}, inUse{current: current}, tc.retention, time.Hour) {
 				n, _, ok := generationOf(key)
 				if !ok {
 					t.Fatalf("removes %s", key)
@@ -93,7 +93,7 @@ func TestExpiredLeavesOthersAlone(t *testing.T) {
 		{".tmp-ABC", old}, {"_manifests/.tmp-DEF", old}, {".tmp-young", clock},
 	}
 	want := []string{".tmp-ABC", "_manifests/.tmp-DEF"}
-	if diff := cmp.Diff(want, expired(listing{objects: objects}, 9, kollectv1alpha1.Retention{Keep: 1}, time.Hour)); diff != "" {
+	if diff := cmp.Diff(want, expired(listing{objects: objects}, inUse{current: 9}, kollectv1alpha1.Retention{Keep: 1}, time.Hour)); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
 }
@@ -113,7 +113,7 @@ func TestExpiredOfAPart(t *testing.T) {
 		for i := 0; i < len(objects)-2; i += 2 * (1 + r.IntN(20)) { // exports that did not end
 			objects[i+1].key = "README.md"
 		}
-		all := expired(listing{objects: objects}, current, retention, time.Hour)
+		all := expired(listing{objects: objects}, inUse{current: current}, retention, time.Hour)
 		var part []object
 		for _, o := range objects {
 			n, isManifest, ok := generationOf(o.key)
@@ -122,7 +122,7 @@ func TestExpiredOfAPart(t *testing.T) {
 				part = append(part, o)
 			}
 		}
-		for _, key := range expired(listing{part, true}, current, retention, time.Hour) {
+		for _, key := range expired(listing{part, true}, inUse{current: current}, retention, time.Hour) {
 			if !slices.Contains(all, key) {
 				t.Fatalf("%s goes when a part is seen, and stays otherwise", key)
 			}
@@ -138,7 +138,7 @@ func TestExpiredOfManifestsAlone(t *testing.T) {
 	}
 	retention := kollectv1alpha1.Retention{Keep: 1, Daily: 28}
 	want := []string{"_manifests/1.json", "_manifests/2.json"}
-	if diff := cmp.Diff(want, expired(listing{objects, true}, 30, retention, time.Hour)); diff != "" {
+	if diff := cmp.Diff(want, expired(listing{objects, true}, inUse{current: 30}, retention, time.Hour)); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
 }
