@@ -59,6 +59,7 @@ func TestGCS(t *testing.T) {
 			return r.URL.Query().Get("uploadType") == "resumable" && r.Header.Get("Content-Range") != ""
 		})
 	})
+	t.Run("takes the identity of its Pod", func(t *testing.T) { testFederation(t, make(t)) })
 	t.Run("needs the bucket", func(t *testing.T) {
 		testNoBucket(t, &destination{url: "gs://not-there?anonymous=true&endpoint=http://" + address})
 	})

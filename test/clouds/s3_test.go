@@ -109,6 +109,8 @@ func TestS3(t *testing.T) {
 		testBroken(t, make(t), func(r *http.Request) bool { return r.URL.Query().Has("partNumber") })
 	})
 	t.Run("says that the clock is wrong", func(t *testing.T) { testSkewed(t, make(t)) })
+	t.Run("takes the identity of its Pod", func(t *testing.T) { testWebIdentity(t, make(t)) })
+	t.Run("takes the keys of its environment", func(t *testing.T) { testEnvironment(t, make(t)) })
 	t.Run("needs the bucket", func(t *testing.T) {
 		testNoBucket(t, &destination{url: "s3://not-there?use_path_style=true&endpoint=http://" + address, secret: s3Secret})
 	})
