@@ -1,27 +1,16 @@
 package format
 
 import (
-	"fmt"
-	"sync"
-
 	"github.com/parquet-go/parquet-go"
 
 	"kollect.io/kollect/pkg/inventory"
 )
 
-// batchRows are turned into values at once; row groups are whole batches.
-const batchRows = 512
-
 // batch holds the values of a few rows by column.
 type batch struct {
-	size     int
 	values   [][]parquet.Value
 	promoted []inventory.Column
 	keys     []byte
-	rows     [batchRows]*inventory.Row
-	touched  byte
-	// free takes the batch back once its values are written.
-	free chan *batch
 }
 
 // newBatch returns a batch with the values set that all rows share.
@@ -40,57 +29,12 @@ func newBatch(of *inventory.Inventory, options Options) *batch {
 	return b
 }
 
-// fillAll returns the entries batch by batch. Each batch is to be sent to its
-// free when it is done with; stop is to be called in any case, and says whether
-// they are all.
-func fillAll(entries []*inventory.Entry, of *inventory.Inventory, options Options) (filled <-chan *batch, stop func() error) {
-	const batches = 2
-	out, free, done := make(chan *batch), make(chan *batch, batches), make(chan struct{})
-	for range batches {
-		b := newBatch(of, options)
-		b.free = free
-		free <- b
-	}
-	var filler sync.WaitGroup
-	var err error
-	filler.Go(func() {
-		defer close(out)
-		defer func() {
-			if p := recover(); p != nil { // nobody else could, of this goroutine
-				err = fmt.Errorf("fill rows: panic: %v", p)
-			}
-		}()
-		for len(entries) > 0 {
-			var b *batch
-			select {
-			case b = <-free:
-			case <-done:
-				return
-			}
-			b.fill(entries)
-			entries = entries[b.size:]
-			select {
-			case out <- b:
-			case <-done:
-				return
-			}
-		}
-	})
-	return out, sync.OnceValue(func() error {
-		close(done)
-		filler.Wait()
-		return err
-	})
-}
-
-// fill sets the values to those of the first entries.
+// fill sets the values to those of the entries.
 func (b *batch) fill(entries []*inventory.Entry) {
-	b.size = min(len(entries), batchRows)
-	entries = entries[:b.size]
-	b.touch(entries)
 	b.keys = b.keys[:0]
 	for i, e := range entries {
-		row, resource, target := e.Row, e.Row.Resource(), e.Row.Target()
+		row := e.Row
+		resource, target := row.Resource(), row.Target()
 		b.keys, _ = e.Key.AppendText(b.keys)
 		b.values[columnRowKey][i] = parquet.ByteArrayValue(b.keys[len(b.keys)-inventory.KeyLength:])
 		b.values[columnTargetNamespace][i] = text(target.Namespace)
@@ -106,16 +50,5 @@ func (b *batch) fill(entries []*inventory.Entry) {
 		b.values[columnLabels][i] = text(row.Labels())
 		b.values[columnAttributes][i] = text(row.Attributes())
 		b.fillPromoted(i, row.Attributes())
-	}
-}
-
-// touch brings the rows, which lie anywhere, into the processor's cache: a short
-// loop waits for many of them at once.
-func (b *batch) touch(entries []*inventory.Entry) {
-	for i, e := range entries {
-		b.rows[i] = e.Row
-	}
-	for _, row := range b.rows[:len(entries)] {
-		b.touched += row.Labels()[0] + row.Attributes()[0]
 	}
 }

@@ -31,7 +31,7 @@ func writeCSV(w *bufio.Writer, snapshot *inventory.Snapshot, options Options) er
 	shared := appendShared(nil, of, options)
 	promoted := make([]string, len(of.Columns))
 	var buf []byte
-	for _, e := range ordered(snapshot) {
+	for e := range orderOf(snapshot).all {
 		buf = append(buf[:0], shared...)
 		buf = appendLine(buf, e)
 		inventory.EachPromoted(of.Columns, e.Row.Attributes(), func(i int, value string) { promoted[i] = value })

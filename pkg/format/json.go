@@ -21,13 +21,15 @@ func writeJSON(w *bufio.Writer, f Format, snapshot *inventory.Snapshot, options 
 	}
 	of := snapshot.Inventory()
 	var buf []byte
-	for i, e := range ordered(snapshot) {
+	first := true
+	for e := range orderOf(snapshot).all {
 		buf = buf[:0]
-		if f == JSON && i > 0 {
+		if f == JSON && !first {
 			buf = append(buf, ',', '\n')
 		} else if f == JSON {
 			buf = append(buf, '\n')
 		}
+		first = false
 		buf = AppendRow(buf, of, e)
 		if f == NDJSON {
 			buf = append(buf, '\n')

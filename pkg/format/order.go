@@ -1,120 +1,158 @@
 package format
 
 import (
-	"cmp"
-	"encoding/binary"
+	"iter"
 	"slices"
-	"strings"
+	"sort"
 
 	"kollect.io/kollect/pkg/inventory"
 )
 
-// group is the rows that have the first two of the ordering columns in common.
-type group struct {
-	kind, namespace string
-	size            int
-	end             int // of what is dealt so far, in the order of all rows
+const (
+	// runRows is about how many entries a run has, which are held while they are
+	// written, and a row group of Parquet. Readers want no smaller ones.
+	runRows = 60_000
+	// maxRuns bounds how often all entries are looked at, and fits in a byte.
+	maxRuns = 128
+	// sampled is how many entries a run tell where runs begin.
+	sampled = 128
+)
+
+// order is how a snapshot's entries are ordered: by kind, namespace, name, UID and
+// target. It is cut into runs that are ordered one by one, so that no more than a
+// byte is held for an entry of another. It is safe for concurrent use.
+type order struct {
+	snapshot *inventory.Snapshot
+	runs     []run
+	runOf    []byte // of each entry of the snapshot
+}
+
+// run is a part of an order.
+type run struct {
+	size int
+	// common is how many bytes the words of all its entries, and so of any, begin
+	// with in common.
+	common int
+	any    *inventory.Entry
+}
+
+func (r *run) add(e *inventory.Entry) {
+	if r.size++; r.any == nil {
+		r.any, r.common = e, commonPrefix(e, e)
+	}
+	r.common = min(r.common, commonPrefix(r.any, e))
 }
 
 // Ordered returns the entries in the order that Write has them.
-func Ordered(snapshot *inventory.Snapshot) []*inventory.Entry { return ordered(snapshot) }
+func Ordered(snapshot *inventory.Snapshot) []*inventory.Entry {
+	return slices.AppendSeq(make([]*inventory.Entry, 0, snapshot.Len()), orderOf(snapshot).all)
+}
 
-// ordered returns the snapshot's entries by kind, namespace, name, UID and
-// target. Only names of one kind and namespace are compared with one another:
-// the entries are dealt to their groups first.
-func ordered(snapshot *inventory.Snapshot) []*inventory.Entry {
-	groups, groupOf := grouped(snapshot)
-	entries := make([]*inventory.Entry, snapshot.Len())
-	i, largest := 0, 0
+func orderOf(snapshot *inventory.Snapshot) *order { return newOrder(snapshot, runRows) }
+
+func newOrder(snapshot *inventory.Snapshot, runRows int) *order {
+	o := &order{
+		snapshot: snapshot,
+		runs:     make([]run, min((snapshot.Len()+runRows-1)/runRows, maxRuns)),
+		runOf:    make([]byte, 0, snapshot.Len()),
+	}
+	cuts := cutsOf(snapshot, len(o.runs))
+	for some := range fetched(snapshot.Entries()) {
+		for _, e := range some {
+			i := cuts.before(e)
+			o.runs[i].add(e)
+			o.runOf = append(o.runOf, byte(i))
+		}
+	}
+	return o
+}
+
+// all yields all entries in order.
+func (o *order) all(yield func(*inventory.Entry) bool) {
+	var scratch []placed
+	for i := range o.runs {
+		for e := range o.run(i, &scratch) {
+			if !yield(e) {
+				return
+			}
+		}
+	}
+}
+
+// run yields the i-th run's entries in order. The scratch space may be used for the
+// next then.
+func (o *order) run(i int, scratch *[]placed) iter.Seq[*inventory.Entry] {
+	return func(yield func(*inventory.Entry) bool) {
+		r := o.runs[i]
+		sorted := slices.Grow((*scratch)[:0], r.size)
+		for some := range fetched(o.entriesOf(byte(i))) {
+			for _, e := range some {
+				sorted = append(sorted, placed{prefixFrom(words(e), r.common), e})
+			}
+		}
+		*scratch = sorted
+		sortPlaced(sorted)
+		for _, p := range sorted {
+			if !yield(p.entry) {
+				return
+			}
+		}
+	}
+}
+
+// entriesOf yields the entries of a run in the order of their keys.
+func (o *order) entriesOf(run byte) iter.Seq[*inventory.Entry] {
+	return func(yield func(*inventory.Entry) bool) {
+		i := 0
+		for e := range o.snapshot.Entries() {
+			if o.runOf[i] == run && !yield(e) {
+				return
+			}
+			i++
+		}
+	}
+}
+
+// cuts are where an order is cut into runs: before these entries, whose words begin
+// with so many bytes in common.
+type cuts struct {
+	entries []placed
+	common  int
+}
+
+// cutsOf returns the cuts between runs of much the same size. The first entries of a
+// snapshot are a sample of all, since keys are digests.
+func cutsOf(snapshot *inventory.Snapshot, runs int) cuts {
+	if runs < 2 {
+		return cuts{}
+	}
+	sample := make([]*inventory.Entry, 0, sampled*runs)
 	for e := range snapshot.Entries() {
-		g := groups[groupOf[i]]
-		entries[g.end] = e
-		g.end++
-		i, largest = i+1, max(largest, g.size)
-	}
-	scratch := make([]named, 0, largest)
-	for _, g := range groups {
-		scratch = sortGroup(entries[g.end-g.size:g.end], scratch)
-	}
-	return entries
-}
-
-// grouped returns the groups, with their ends where they start, and the index
-// of each entry's group.
-func grouped(snapshot *inventory.Snapshot) (groups []*group, groupOf []int32) {
-	type name struct{ kind, namespace string }
-	byName := map[name]int32{}
-	groupOf = make([]int32, 0, snapshot.Len())
-	for e := range snapshot.Entries() {
-		n := name{e.Row.Resource().Kind, e.Row.Namespace()}
-		index, ok := byName[n]
-		if !ok {
-			index = int32(len(groups))
-			byName[n] = index
-			groups = append(groups, &group{kind: n.kind, namespace: n.namespace})
-		}
-		groups[index].size++
-		groupOf = append(groupOf, index)
-	}
-	sorted := slices.SortedFunc(slices.Values(groups), func(a, b *group) int {
-		return cmp.Or(strings.Compare(a.kind, b.kind), strings.Compare(a.namespace, b.namespace))
-	})
-	at := 0
-	for _, g := range sorted {
-		g.end = at
-		at += g.size
-	}
-	return groups, groupOf
-}
-
-// named is an entry with a part of its name at hand.
-type named struct {
-	prefix uint64
-	entry  *inventory.Entry
-}
-
-// sortGroup orders entries of one group in place and returns the scratch space.
-// Names in a group tend to start alike, so the eight bytes after what they have
-// in common decide most comparisons.
-func sortGroup(entries []*inventory.Entry, scratch []named) []named {
-	scratch = scratch[:0]
-	common := commonPrefix(entries)
-	for _, e := range entries {
-		var prefix [8]byte
-		copy(prefix[:], e.Row.Name()[common:])
-		scratch = append(scratch, named{binary.BigEndian.Uint64(prefix[:]), e})
-	}
-	slices.SortFunc(scratch, func(a, b named) int {
-		if a.prefix != b.prefix {
-			return cmp.Compare(a.prefix, b.prefix)
-		}
-		return compareRows(a.entry, b.entry)
-	})
-	for i, n := range scratch {
-		entries[i] = n.entry
-	}
-	return scratch
-}
-
-// commonPrefix returns how many bytes all names start with in common.
-func commonPrefix(entries []*inventory.Entry) int {
-	first := entries[0].Row.Name()
-	n := len(first)
-	for _, e := range entries[1:] {
-		name := e.Row.Name()
-		n = min(n, len(name))
-		for name[:n] != first[:n] {
-			n--
+		if sample = append(sample, e); len(sample) == cap(sample) {
+			break
 		}
 	}
-	return n
+	slices.SortFunc(sample, compareEntries)
+	var c cuts
+	for i := 1; i < runs; i++ {
+		c.entries = append(c.entries, placed{entry: sample[i*len(sample)/runs]})
+	}
+	c.common = place(c.entries)
+	return c
 }
 
-func compareRows(a, b *inventory.Entry) int {
-	return cmp.Or(
-		strings.Compare(a.Row.Name(), b.Row.Name()),
-		strings.Compare(a.Row.UID(), b.Row.UID()),
-		a.Row.Target().Compare(b.Row.Target()),
-		a.Key.Compare(b.Key),
-	)
+// before returns how many cuts are before the entry, or at it.
+func (c cuts) before(e *inventory.Entry) int {
+	if len(c.entries) == 0 {
+		return 0
+	}
+	p := placed{entry: e}
+	if commonPrefix(e, c.entries[0].entry) >= c.common {
+		p.prefix = prefixFrom(words(e), c.common)
+		return sort.Search(len(c.entries), func(i int) bool { return comparePlaced(p, c.entries[i]) < 0 })
+	}
+	if compareEntries(e, c.entries[0].entry) < 0 {
+		return 0
+	}
+	return len(c.entries)
 }

@@ -12,10 +12,12 @@ import (
 )
 
 const (
-	// rowGroupRows is the unit in which DuckDB divides work.
-	rowGroupRows = 122_880
 	// bloomBits a value keep false positives near 1%.
 	bloomBits = 10
+	// pageSize is about what a page has before compression. With the rows that are
+	// looked at together it is mostly less than the 128 KiB up to which the compressor
+	// needs no window of some megabytes.
+	pageSize = 96 << 10
 )
 
 // root is the schema's root with its fields in the order of the columns;
@@ -41,30 +43,21 @@ func schemaOf(columns []column) *parquet.Schema {
 	return parquet.NewSchema("inventory", root{group, fields})
 }
 
-// writeParquet writes a batch of rows at a time, column by column, while the
-// next batch is filled.
+// writeParquet writes a run of the order as a row group, while the next are encoded.
 func writeParquet(w io.Writer, snapshot *inventory.Snapshot, options Options) error {
-	columns := columnsOf(snapshot.Inventory())
-	writer := parquet.NewGenericWriter[any](w, writerOptions(columns, snapshot, options)...)
-	entries := ordered(snapshot)
-	filled, stop := fillAll(entries, snapshot.Inventory(), options)
+	writer := parquet.NewGenericWriter[any](w, writerOptions(snapshot, options)...)
+	order := orderOf(snapshot)
+	encoders, stop := encodeAll(order, snapshot.Inventory(), options, writer.BeginRowGroup)
 	defer stop()
-	written := 0
-	for b := range filled {
-		for i, c := range writer.ColumnWriters() {
-			if _, err := c.WriteRowValues(b.values[i][:b.size]); err != nil {
-				return fmt.Errorf("write column %s: %w", columns[i].name, err)
-			}
+	for i := range order.runs {
+		e := encoders[i%len(encoders)]
+		if err := <-e.encoded; err != nil {
+			return err
 		}
-		if written += b.size; written%rowGroupRows == 0 {
-			if err := writer.Flush(); err != nil {
-				return fmt.Errorf("write row group: %w", err)
-			}
+		if _, err := e.group.Commit(); err != nil {
+			return fmt.Errorf("write row group: %w", err)
 		}
-		b.free <- b
-	}
-	if err := stop(); err != nil {
-		return err
+		e.committed <- struct{}{}
 	}
 	if err := writer.Close(); err != nil {
 		return fmt.Errorf("write end of file: %w", err)
@@ -72,11 +65,13 @@ func writeParquet(w io.Writer, snapshot *inventory.Snapshot, options Options) er
 	return nil
 }
 
-func writerOptions(columns []column, snapshot *inventory.Snapshot, options Options) []parquet.WriterOption {
+func writerOptions(snapshot *inventory.Snapshot, options Options) []parquet.WriterOption {
 	of := snapshot.Inventory()
+	columns := columnsOf(of)
 	result := []parquet.WriterOption{
 		schemaOf(columns),
 		parquet.CreatedBy("kollect.io/kollect", Parquet.schemaVersion(), ""),
+		parquet.PageBufferSize(pageSize),
 		parquet.Compression(&zstd.Codec{Level: zstd.SpeedFastest}),
 		parquet.SortingWriterConfig(parquet.SortingColumns(
 			parquet.Ascending("kind"), parquet.Ascending("resource_namespace"), parquet.Ascending("resource_name"))),
