@@ -49,7 +49,7 @@ generate: require-go ## after a change of pkg/apis: deep copies, clients, OpenAP
 bench: _bin/dev ## ratios beside their yardsticks, for benchstat; BENCH_OBJECTS=100000
 	@_bin/dev binaries
 	@_bin/dev kafka
-	go test -run='^$$' -bench=. -benchtime=1x -timeout=120m ./test/bench/...
+	go test -run='^$$' -bench=. -benchtime=1x -timeout=120m ./pkg/format ./test/bench/...
 	go -C test/nats test -run='^$$' -bench=. -benchtime=1x -timeout=60m .
 	go -C test/duckdb test -run='^$$' -bench=. -benchtime=1x -timeout=60m .
 
