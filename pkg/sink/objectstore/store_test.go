@@ -66,88 +66,6 @@ func TestWhatLiesInTheFolder(t *testing.T) {
 	}
 }
 
-// A pointer that is not ours is an error with the mend, and stays as it is.
-func TestPointerOfAnotherProgram(t *testing.T) {
-	d := inFolder(t, "json")
-	if _, err := export(t, d.Open(t), 1); err != nil {
-		t.Fatal(err)
-	}
-	name := filepath.Join(d.root, "tenant/lake/some/where", folderName, "_latest.json")
-	ours, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	replace := func(old, new string) string { return strings.ReplaceAll(string(ours), old, new) }
-	for what, data := range map[string]string{
-		"empty":              "",
-		"cut":                string(ours[:len(ours)/2]),
-		"not JSON":           "generation: 1\n",
-		"JSON of others":     `{"latest": "generation=1.json"}`,
-		"null":               "null",
-		"another version":    replace("v1alpha1", "v9"),
-		"another inventory":  replace(`"team-a"`, `"team-b"`),
-		"another cluster":    replace(`"cluster": "demo"`, `"cluster": "prod"`),
-		"no generation":      replace(`"generation": 1`, `"generation": 0`),
-		"another generation": replace(`"generation": 1,`, `"generation": 2,`),
-		"an endless generation": strings.NewReplacer(`"generation": 1,`, `"generation": 9223372036854775806,`,
-			"generation=1.json", "generation=9223372036854775806.json").Replace(string(ours)),
-		"data elsewhere": replace(folderName, "etc"),
-		"too large":      string(ours) + strings.Repeat(" ", maxPointer),
-	} {
-		t.Run(what, func(t *testing.T) {
-			if err := os.WriteFile(name, []byte(data), 0o644); err != nil {
-				t.Fatal(err)
-			}
-			store := d.Open(t)
-			_, err := store.Mark(t.Context(), sinktest.NewSample(inventory.Ref{Namespace: "team-a", Name: "apps"}).Snapshot().Inventory())
-			for _, err := range []error{err, second(export(t, store, 9))} {
-				if err == nil || !sink.IsPermanent(err) || !strings.Contains(err.Error(), "_latest.json") || !strings.Contains(err.Error(), "move it away") {
-					t.Errorf("error is %v", err)
-				}
-			}
-			if left, err := os.ReadFile(name); err != nil || string(left) != data {
-				t.Errorf("the pointer was changed to %q, %v", left, err)
-			}
-		})
-	}
-	if err := os.Remove(name); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := export(t, d.Open(t), 10); err != nil {
-		t.Errorf("moved away: %v", err)
-	}
-}
-
-// Two sinks of different formats at one place would fight for ever.
-func TestPointerOfAnotherFormat(t *testing.T) {
-	d := inFolder(t, "json")
-	held, err := export(t, d.Open(t), 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	other := *inFolder(t, "parquet")
-	other.root = d.root
-	of := sinktest.NewSample(inventory.Ref{Namespace: "team-a", Name: "apps"}).Snapshot().Inventory()
-	store := other.Open(t)
-	_, markErr := store.Mark(t.Context(), of)
-	_, confirmErr := store.Confirm(t.Context(), of, held, exportTime)
-	_, writeErr := export(t, store, 2)
-	for _, err := range []error{markErr, confirmErr, writeErr} {
-		if err == nil || !sink.IsPermanent(err) || !strings.Contains(err.Error(), "another spec.objectStore.prefix") {
-			t.Errorf("error is %v, want a permanent one with the mend", err)
-		}
-	}
-	again := d.Open(t)
-	defer again.Close()
-	if mark, err := again.Mark(t.Context(), of); err != nil || mark != held {
-		t.Errorf("mark %v, %v; want what was held", mark, err)
-	}
-	other.spec.Prefix = "elsewhere"
-	if _, err := export(t, other.Open(t), 2); err != nil {
-		t.Errorf("at another prefix: %v", err)
-	}
-}
-
 func second[A, B any](_ A, b B) B { return b }
 
 // What a crash left is never written over: the exporter takes the next generation.
@@ -169,22 +87,6 @@ func TestLeftoverOfTheSameGeneration(t *testing.T) {
 	}
 	if mark, err := export(t, d.Open(t), 6); err != nil || mark.Generation != 6 {
 		t.Errorf("next generation: %v, %v", mark, err)
-	}
-}
-
-func TestNamesThatAreNotValidInPaths(t *testing.T) {
-	for _, of := range []inventory.Inventory{
-		{Cluster: "a/b", Ref: inventory.Ref{Namespace: "n", Name: "i"}},
-		{Cluster: "a=b", Ref: inventory.Ref{Namespace: "n", Name: "i"}},
-		{Cluster: "..", Ref: inventory.Ref{Namespace: "n", Name: "i"}},
-		{Cluster: "", Ref: inventory.Ref{Namespace: "n", Name: "i"}},
-		{Cluster: "c", Ref: inventory.Ref{Namespace: "_cluster", Name: "i"}},
-		{Cluster: "c", Ref: inventory.Ref{Namespace: "n", Name: "../i"}},
-		{Cluster: "c", Ref: inventory.Ref{Namespace: "n"}},
-	} {
-		if folder, err := folderOf(&of); err == nil || !sink.IsPermanent(err) {
-			t.Errorf("%v: folder %q, %v", of, folder, err)
-		}
 	}
 }
 
