@@ -92,7 +92,7 @@ func TestServerRestartsMidway(t *testing.T) {
 			mustExport(t, e, sample.Snapshot(), 1)
 			sample.Delete()
 			sample.Set("web", "nginx:1.27")
-			sample.Fill(4000)
+			sample.Fill(2600)
 
 			base, mark, err := resume(t.Context(), e, sample.Snapshot().Inventory())
 			if err != nil {

@@ -24,7 +24,7 @@ type Emitter struct {
 	mustExist bool // the stream
 	timeout   time.Duration
 	redact    sink.Redactor
-	slots     chan struct{} // bounds the batches at once: the server does, too
+	slots     chan struct{} // bounds the batches at once, atomic or not: the server does, too
 	// oversized is what becomes of rows that are too large for a message.
 	oversized kollectv1alpha1.OversizedRows
 
@@ -101,7 +101,7 @@ func (e *Emitter) Confirm(ctx context.Context, of *inventory.Inventory, mark sin
 	return next, nil
 }
 
-// Publish writes the delta in batches, each of which ends with a checkpoint.
+// Publish writes the delta, and a checkpoint last.
 func (e *Emitter) Publish(ctx context.Context, delta sink.Delta) (sink.Mark, error) {
 	if delta.Generation <= 0 || delta.Time.IsZero() {
 		return sink.Mark{}, fmt.Errorf("publish generation %d: the generation must be above 0 and the time set", delta.Generation)

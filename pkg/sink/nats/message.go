@@ -20,6 +20,12 @@ const (
 	headerTTL           = "Nats-TTL"
 )
 
+// statusNoResponders answers a message that nobody takes.
+const (
+	headerStatus       = "Status"
+	statusNoResponders = "503"
+)
+
 const contentTypeName = prefix + "datacontenttype"
 
 // messages makes messages, and uses the memory of those that it made before again. An

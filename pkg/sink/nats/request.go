@@ -32,6 +32,14 @@ func (e *Emitter) publishOne(ctx context.Context, m *nats.Msg) (uint64, error) {
 	if err != nil {
 		return 0, cause(ctx, err)
 	}
+	return e.parseAck(answer)
+}
+
+// parseAck returns the sequence of a message from the server's answer to it.
+func (e *Emitter) parseAck(answer *nats.Msg) (uint64, error) {
+	if answer.Header.Get(headerStatus) == statusNoResponders {
+		return 0, nats.ErrNoResponders
+	}
 	var ack struct {
 		Error     *jetstream.APIError `json:"error"`
 		Stream    string              `json:"stream"`
@@ -45,7 +53,7 @@ func (e *Emitter) publishOne(ctx context.Context, m *nats.Msg) (uint64, error) {
 	case ack.Error != nil:
 		return 0, ack.Error
 	case ack.Stream != e.stream:
-		return 0, fmt.Errorf("stream %q took the subject %s", ack.Stream, m.Subject)
+		return 0, fmt.Errorf("stream %q took the message", ack.Stream)
 	case ack.Duplicate:
 		return 0, sink.ErrFenced
 	case ack.Sequence == 0:

@@ -21,10 +21,11 @@ const (
 
 // facts are what is known of the stream.
 type facts struct {
-	subjects []string
-	atomic   bool // it takes atomic batches
-	expires  bool // it takes messages that expire, and has one of a subject
-	maxSize  int  // of a message; 0: none
+	subjects   []string
+	atomic     bool // it takes atomic batches
+	replicated bool // other servers have it, too
+	expires    bool // it takes messages that expire, and has one of a subject
+	maxSize    int  // of a message; 0: none
 }
 
 // start looks whether the server and the stream fit.
@@ -75,10 +76,11 @@ func (e *Emitter) facts(ctx context.Context) (*facts, error) {
 		return nil, sink.Permanent(fmt.Errorf("spec.nats.stream: stream %s does not fit: %s", e.stream, problem))
 	}
 	known = &facts{
-		subjects: config.Subjects,
-		atomic:   config.AllowAtomicPublish,
-		expires:  config.AllowMsgTTL && config.MaxMsgsPerSubject == 1,
-		maxSize:  max(int(config.MaxMsgSize), 0),
+		subjects:   config.Subjects,
+		atomic:     config.AllowAtomicPublish,
+		replicated: config.Replicas > 1,
+		expires:    config.AllowMsgTTL && config.MaxMsgsPerSubject == 1,
+		maxSize:    max(int(config.MaxMsgSize), 0),
 	}
 	e.mu.Lock()
 	e.known = known

@@ -37,12 +37,14 @@ type writer struct {
 	before   checkpoint // what there was at first
 	view     view       // what Held has read of it
 	whole    bool       // all rows are written
+	large    bool       // it takes more than a batch
 	sequence int64      // of the last event
 	last     uint64     // sequence of the checkpoint that the next batch follows
 	messages *messages
 	pending  []*nats.Msg
 	bytes    int
 	sent     chan answer // of the batch that the server is committing; nil: there is none
+	pipeline *pipeline   // nil: messages go another way
 }
 
 func newWriter(e *Emitter, known *facts, p place, c checkpoint, delta sink.Delta) *writer {
@@ -56,14 +58,15 @@ func newWriter(e *Emitter, known *facts, p place, c checkpoint, delta sink.Delta
 // plan finds out whether each event fits into a message, and whether all rows are
 // written, before anything is.
 func (w *writer) plan(ctx context.Context) error {
-	var upserted int64
+	var updates, upserted int64
 	for u := range w.delta.Updates {
+		if updates++; updates%batchMessages == 0 && ctx.Err() != nil {
+			break
+		}
 		if u.Row == nil {
 			continue
 		}
-		if upserted++; upserted%batchMessages == 0 && ctx.Err() != nil {
-			break
-		}
+		upserted++
 		if !w.limit.MayExceed(u.Row) {
 			continue
 		}
@@ -74,6 +77,7 @@ func (w *writer) plan(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("publish generation %d: %w", w.delta.Generation, err)
 	}
+	w.large = updates >= batchMessages
 	w.whole = upserted == w.delta.Rows && (w.delta.First() || w.delta.Base.Schema != w.delta.Schema) && !w.final.Forgotten
 	return nil
 }
@@ -89,6 +93,9 @@ func (w *writer) moves(u inventory.Update) bool {
 
 func (w *writer) write(ctx context.Context) error {
 	err := w.writeAll(ctx)
+	if w.pipeline != nil {
+		w.pipeline.close()
+	}
 	// The last batch may be on its way, whatever became of the others.
 	if committed := w.explain(w.committed()); err == nil {
 		err = committed
@@ -97,10 +104,8 @@ func (w *writer) write(ctx context.Context) error {
 }
 
 func (w *writer) writeAll(ctx context.Context) error {
-	if !w.known.atomic {
-		if err := w.claim(ctx); err != nil {
-			return err
-		}
+	if err := w.begin(ctx); err != nil {
+		return err
 	}
 	if err := w.marker(ctx, w.place.begin(), cloudevent.SnapshotBegin); err != nil {
 		return err
@@ -109,6 +114,9 @@ func (w *writer) writeAll(ctx context.Context) error {
 		if err := w.update(ctx, u); err != nil {
 			return err
 		}
+	}
+	if err := w.settle(ctx); err != nil {
+		return err
 	}
 	if err := w.marker(ctx, w.place.end(), cloudevent.SnapshotEnd); err != nil {
 		return err
@@ -179,9 +187,12 @@ func (w *writer) flush(ctx context.Context, mark sink.Mark) (err error) {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%s: %w", w.doing(), err)
 	}
-	if w.known.atomic {
+	switch {
+	case w.pipeline != nil:
+		err = w.pipeline.send(ctx, w.pending, w.place, w.last)
+	case w.known.atomic:
 		err = w.writeBatch(ctx, mark)
-	} else {
+	default:
 		err = w.writeEach(ctx, mark)
 	}
 	w.messages.reset()
@@ -201,49 +212,4 @@ func (w *writer) checkpoint(mark sink.Mark) (*nats.Msg, error) {
 	m := newMessages(w.place).next(w.place.checkpoint(), event)
 	expect(m, w.place, w.last)
 	return m, nil
-}
-
-// claim notes that the content is about to change, so that who wrote before can't
-// go on, and finds out whether he did since the rows were read.
-func (w *writer) claim(ctx context.Context) error {
-	doing := w.doing()
-	m, err := w.checkpoint(w.delta.Begun())
-	if err != nil {
-		return err
-	}
-	claimed, err := w.emitter.publishOne(ctx, m)
-	if err != nil {
-		return w.emitter.explain(doing, err)
-	}
-	if w.before.partial() {
-		next, err := w.emitter.get(ctx, map[string]any{"seq": w.view.last + 1, "next_by_subj": w.place.all()})
-		if err != nil {
-			return w.emitter.explain(doing, err)
-		}
-		if next == nil || next.Sequence != claimed {
-			return fmt.Errorf("%s: the stream was written by another meanwhile: %w", doing, sink.ErrFenced)
-		}
-	}
-	w.last = claimed
-	return nil
-}
-
-// writeEach writes one message after the other, the checkpoint last, and only if
-// there is no more to come.
-func (w *writer) writeEach(ctx context.Context, mark sink.Mark) error {
-	for _, m := range w.pending {
-		expect(m, w.place, w.last)
-		if _, err := w.emitter.publishOne(ctx, m); err != nil {
-			return err
-		}
-	}
-	if mark.Hash == "" && !mark.Forgotten {
-		return nil
-	}
-	m, err := w.checkpoint(mark)
-	if err != nil {
-		return err
-	}
-	w.last, err = w.emitter.publishOne(ctx, m)
-	return err
 }
