@@ -36,7 +36,8 @@ const (
 // divided by what the client takes to publish 100 messages to that stream
 // asynchronously, without fencing: the server replaces the messages that each of them
 // supersedes, wherever in its files those are. p99-ms is how long after a change of the
-// inventory, 1,000 a second, a consumer receives its event.
+// inventory, 1,000 a second, a consumer receives its event, once it has read the first
+// export.
 func BenchmarkNATS(b *testing.B) {
 	address := start(b, options(b.TempDir())).ClientURL()
 	n := &natsBench{address: address, js: client(b, address)}
