@@ -49,7 +49,8 @@ func newDestination(t *testing.T, address string, config jetstream.StreamConfig)
 }
 
 // create makes a stream, and waits until all of its servers have it: those of a
-// cluster that has just formed may lose sight of each other once more.
+// cluster that has just formed may lose sight of each other once more, and learn who
+// takes its messages a little later.
 func (d *destination) create(t *testing.T, config jetstream.StreamConfig) {
 	t.Helper()
 	until(t, "the stream is there", func() bool {
@@ -70,6 +71,13 @@ func (d *destination) create(t *testing.T, config jetstream.StreamConfig) {
 		}
 		return cluster.Leader != "" && !slices.ContainsFunc(cluster.Replicas, func(p *jetstream.PeerInfo) bool { return p.Offline || !p.Current })
 	})
+	if config.Replicas > 1 {
+		until(t, "the stream answers, if only that this is not its last sequence", func() bool {
+			_, err := d.js.Publish(t.Context(), "kollect.v1.nothing", nil, jetstream.WithExpectLastSequence(1))
+			var answer jetstream.JetStreamError
+			return errors.As(err, &answer) && answer.APIError() != nil
+		})
+	}
 }
 
 func (d *destination) Open(t *testing.T) sink.EventEmitter {
