@@ -27,6 +27,7 @@ func NewClient(config *rest.Config) (dynamic.Interface, error) {
 	config.AcceptContentTypes, config.ContentType = runtime.ContentTypeJSON, runtime.ContentTypeJSON
 	config.NegotiatedSerializer = negotiatedJSON{}
 	config.DisableCompression = true
+	config.Dial = pacedDial(config.Dial)
 	config.GroupVersion = nil
 	config.APIPath = "/api" // each request has a path of its own
 	httpClient, err := rest.HTTPClientFor(config)
