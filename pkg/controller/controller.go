@@ -27,6 +27,7 @@ import (
 // How long changes wait for others that they can be dealt with together.
 const (
 	statusDelay    = 500 * time.Millisecond // of rows and states of targets
+	headDelay      = 50 * time.Millisecond  // of rows, before it is looked whose heads they changed
 	stateDelay     = 100 * time.Millisecond // of the states of sinks
 	selectionDelay = 200 * time.Millisecond // of targets and namespaces
 	resourceDelay  = time.Second            // of custom resource definitions, until they are served

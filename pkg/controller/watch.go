@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"strings"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
@@ -99,12 +100,33 @@ func (c *Controller) followFrom(ctx context.Context, cursor *inventory.Cursor) {
 			return
 		case <-cursor.Ready():
 		}
-		events, _ := cursor.Next()
-		for _, event := range events {
-			if event.HeadAfter != nil {
-				c.inventoryStatusQueue.AddAfter(key(event.Inventory.Ref), statusDelay)
+		changed := map[inventory.Ref]struct{}{}
+		for ready := true; ready; ready = isReady(cursor) {
+			events, _ := cursor.Next()
+			for _, event := range events {
+				if event.HeadAfter != nil {
+					changed[event.Inventory.Ref] = struct{}{}
+				}
 			}
 		}
+		for ref := range changed {
+			c.inventoryStatusQueue.AddAfter(key(ref), statusDelay)
+		}
+		// To wake up for each change of rows would take longer than the status does.
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(headDelay):
+		}
+	}
+}
+
+func isReady(cursor *inventory.Cursor) bool {
+	select {
+	case <-cursor.Ready():
+		return true
+	default:
+		return false
 	}
 }
 
