@@ -189,7 +189,7 @@ func (c *stallConn) Write(p []byte) (int, error) {
 
 // extend sets the deadline, unless the last is still good.
 func (c *stallConn) extend(now time.Time) error {
-	if set := c.deadline.Load(); set != nil && set.Sub(now) >= c.timeout-c.timeout/30 {
+	if set := c.deadline.Load(); set != nil && set.Sub(now) >= c.timeout-c.timeout/10 {
 		return nil
 	}
 	deadline := now.Add(c.timeout)
