@@ -51,6 +51,9 @@ func (s *store[T]) watched(object T, shape *shape) *item[T] {
 // memoSize is how many of the newest events are encoded once for all watches.
 const memoSize = 1024
 
+// eventSize is about what an event takes in JSON.
+const eventSize = 1 << 10
+
 // memo finds the shared object of an event. Its slots are replaced as newer
 // events come; readers never lock.
 type memo[T object] struct {
@@ -160,7 +163,8 @@ func (v *view[T]) GetObjectMeta() metav1.Object { return v.item.GetObjectMeta() 
 // appendEvent returns what the encoder of watch events makes of an event of the
 // item as JSON, without looking at the item's JSON again.
 func (i *item[T]) appendEvent(what watch.EventType) []byte {
-	buf := append(append([]byte(`{"type":"`), what...), `","object":`...)
+	buf := append(make([]byte, 0, eventSize), `{"type":"`...)
+	buf = append(append(buf, what...), `","object":`...)
 	buf = i.of.kind.appender().object(buf, i.object, i.of.kind.names().typeMeta(""))
 	return append(buf, "}\n"...)
 }
