@@ -77,11 +77,14 @@ func appendHead(buf []byte, snapshot *inventory.Snapshot, options Options) []byt
 // AppendRow appends the row as one JSON object on one line. Its members are
 // those of an InventoryRow, with key for the second half of its name.
 func AppendRow(buf []byte, of *inventory.Inventory, e *inventory.Entry) []byte {
-	buf = appendIdentity(buf, of, e)
+	return appendContent(appendIdentity(buf, of, e), e.Row)
+}
+
+func appendContent(buf []byte, row *inventory.Row) []byte {
 	buf = append(buf, `,"labels":`...)
-	buf = append(buf, e.Row.Labels()...)
+	buf = append(buf, row.Labels()...)
 	buf = append(buf, `,"attributes":`...)
-	buf = append(buf, e.Row.Attributes()...)
+	buf = append(buf, row.Attributes()...)
 	return append(buf, '}')
 }
 
@@ -91,17 +94,29 @@ func AppendIdentity(buf []byte, of *inventory.Inventory, e *inventory.Entry) []b
 }
 
 func appendIdentity(buf []byte, of *inventory.Inventory, e *inventory.Entry) []byte {
-	row := e.Row
+	buf = appendKey(buf, e.Key)
+	buf = appendCommon(buf, of, e.Row.Target(), e.Row.Resource())
+	return appendObject(buf, e.Row)
+}
+
+func appendKey(buf []byte, key inventory.Key) []byte {
 	buf = append(buf, `{"key":"`...)
-	buf, _ = e.Key.AppendText(buf)
-	buf = append(buf, '"')
+	buf, _ = key.AppendText(buf)
+	return append(buf, '"')
+}
+
+// appendCommon appends what all rows of a target and a resource have.
+func appendCommon(buf []byte, of *inventory.Inventory, target inventory.TargetRef, resource *inventory.Resource) []byte {
 	buf = appendMember(buf, `,"cluster":`, of.Cluster)
 	if of.Namespace != "" {
 		buf = appendMember(buf, `,"inventoryNamespace":`, of.Namespace)
 	}
 	buf = appendMember(buf, `,"inventory":`, of.Name)
-	buf = appendTarget(buf, row.Target())
-	return appendSource(buf, row)
+	buf = appendTarget(buf, target)
+	buf = appendMember(buf, `,"source":{"group":`, resource.Group)
+	buf = appendMember(buf, `,"version":`, resource.Version)
+	buf = appendMember(buf, `,"resource":`, resource.Resource)
+	return appendMember(buf, `,"kind":`, resource.Kind)
 }
 
 func appendTarget(buf []byte, target inventory.TargetRef) []byte {
@@ -114,12 +129,8 @@ func appendTarget(buf []byte, target inventory.TargetRef) []byte {
 	return append(buf, '}')
 }
 
-func appendSource(buf []byte, row *inventory.Row) []byte {
-	resource := row.Resource()
-	buf = appendMember(buf, `,"source":{"group":`, resource.Group)
-	buf = appendMember(buf, `,"version":`, resource.Version)
-	buf = appendMember(buf, `,"resource":`, resource.Resource)
-	buf = appendMember(buf, `,"kind":`, resource.Kind)
+// appendObject appends what is of the row's object alone.
+func appendObject(buf []byte, row *inventory.Row) []byte {
 	if row.Namespace() != "" {
 		buf = appendMember(buf, `,"namespace":`, row.Namespace())
 	}
