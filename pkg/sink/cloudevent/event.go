@@ -46,6 +46,7 @@ const MaxAttributes = 13
 type Event struct {
 	attributes [MaxAttributes]attribute
 	n          int
+	size       int
 	// Data is JSON; empty: there is none.
 	Data []byte
 }
@@ -81,6 +82,7 @@ func (v Value) String() string {
 func (e *Event) add(name string, value Value) {
 	e.attributes[e.n] = attribute{name, value}
 	e.n++
+	e.size += len(name) + len(value.bytes)
 }
 
 // Attributes yields the names and values, each once. Names are of lower-case
@@ -93,22 +95,34 @@ func (e *Event) Attributes(yield func(name string, value Value) bool) {
 	}
 }
 
+// Attribute returns the i-th name and value that Attributes yields.
+func (e *Event) Attribute(i int) (name string, value Value) {
+	a := &e.attributes[i]
+	return a.name, a.value
+}
+
 // Len returns how many attributes there are. Events of different kinds have different
 // numbers.
 func (e *Event) Len() int { return e.n }
 
+// Size returns how long the attributes' names and values are, all together.
+func (e *Event) Size() int { return e.size }
+
 // Is reports whether the event is of the type.
-func (e *Event) Is(kind string) bool { return e.attributes[2].value.text == kind }
+func (e *Event) Is(kind string) bool { return e.Type() == kind }
+
+// Type returns the event's.
+func (e *Event) Type() string { return e.attributes[2].value.text }
 
 // ID is unique.
-func (e *Event) ID() []byte { return e.attributes[1].value.bytes }
+func (e *Event) ID() []byte { return e.attributes[IDAttribute].value.bytes }
 
 // Subject is the text of the key of a row's event; empty for a marker.
 func (e *Event) Subject() []byte {
-	if e.n <= firstOfRow {
+	if e.n <= CommonAttributes {
 		return nil
 	}
-	return e.attributes[firstOfRow].value.bytes
+	return e.attributes[CommonAttributes].value.bytes
 }
 
 // Export makes the events of one export. Its methods may be called by one
@@ -124,8 +138,10 @@ type Export struct {
 	rows       string // the path of a row at the API server, without its key
 	targets    map[inventory.TargetRef]Value
 	kinds      map[inventory.Origin]Value
+	appender   *format.Appender
 
 	event Event  // the last one of a row
+	begun int    // the size of what it begins with, without the ID
 	texts []byte // of that one
 	data  []byte // of that one
 }
@@ -151,6 +167,7 @@ func NewExport(of *inventory.Inventory, generation int64, at time.Time, schema s
 		rows:       "/apis/" + inventoryv1alpha1.SchemeGroupVersion.String() + rows + Segment(of.Name) + ".",
 		targets:    map[inventory.TargetRef]Value{},
 		kinds:      map[inventory.Origin]Value{},
+		appender:   format.NewAppender(of),
 	}
 }
 
@@ -167,14 +184,18 @@ func (x *Export) begin(e *Event, id []byte, kind Value) {
 	e.add("generation", x.generation)
 }
 
-// firstOfRow is the attribute after those that all events have.
-const firstOfRow = 7
+// CommonAttributes is how many attributes are first and the same in all events of an
+// export that have the same type, but for the ID, which is the one at IDAttribute.
+const (
+	CommonAttributes = 7
+	IDAttribute      = 1
+)
 
 // Upserted returns the event of a row that is new or has changed. sequence is
 // of no other event of the export.
 func (x *Export) Upserted(sequence int64, key inventory.Key, row *inventory.Row) *Event {
 	e := x.upserted(sequence, key, row)
-	x.data = format.AppendRow(x.data[:0], x.of, &inventory.Entry{Key: key, Row: row})
+	x.data = x.appender.AppendRow(x.data[:0], &inventory.Entry{Key: key, Row: row})
 	e.Data = x.data
 	return e
 }
@@ -210,12 +231,25 @@ func (x *Export) row(sequence int64, kind Value, key inventory.Key, origin inven
 	x.texts = strconv.AppendInt(append(x.texts[:0], x.id...), sequence, 10)
 	id := len(x.texts)
 	x.texts, _ = key.AppendText(x.texts) // never fails
-	e := &x.event
-	e.n, e.Data = 0, nil
-	x.begin(e, x.texts[:id], kind)
+	e := x.beginRow(x.texts[:id], kind)
 	e.add("subject", Value{bytes: x.texts[id:]})
 	e.add("target", x.target(origin.Target))
 	e.add("kind", x.kind(origin))
+	return e
+}
+
+// beginRow begins the event of a row. Most begin as the one before, but for the ID.
+func (x *Export) beginRow(id []byte, kind Value) *Event {
+	e := &x.event
+	e.Data = nil
+	if e.n < CommonAttributes || !e.Is(kind.text) {
+		e.n, e.size = 0, 0
+		x.begin(e, id, kind)
+		x.begun = e.size - len(id)
+		return e
+	}
+	e.n, e.size = CommonAttributes, x.begun+len(id)
+	e.attributes[IDAttribute].value.bytes = id
 	return e
 }
 

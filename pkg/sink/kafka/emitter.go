@@ -116,7 +116,7 @@ func (e *Emitter) Confirm(ctx context.Context, of *inventory.Inventory, mark sin
 func (e *Emitter) writeOne(ctx context.Context, p *producer, at place, event *cloudevent.Event, mark sink.Mark) error {
 	t := newTransaction(p, newFlight(e.frame), e.timeout)
 	last := t.flight.piece()
-	last.add(at, []byte(keyCheckpoint), event, &headerNames{}, sizeOf(at, []byte(keyCheckpoint), event))
+	last.add(at, []byte(keyCheckpoint), event, &headers{}, sizeOf(at, []byte(keyCheckpoint), event))
 	last.ends = &mark
 	return t.write(ctx, last)
 }

@@ -67,7 +67,7 @@ func (p *piece) fits(size int) bool {
 
 // add makes a record of that size. One without data has no value, which is what
 // compaction takes for a key that is gone.
-func (p *piece) add(place place, last []byte, event *cloudevent.Event, names *headerNames, size int) {
+func (p *piece) add(place place, last []byte, event *cloudevent.Event, shared *headers, size int) {
 	r, from := &p.records[p.made], p.made*maxHeaders
 	*r = kgo.Record{Headers: p.headers[from : from : from+maxHeaders]}
 	p.sizes[p.made] = size
@@ -76,13 +76,21 @@ func (p *piece) add(place place, last []byte, event *cloudevent.Event, names *he
 	at := len(p.bytes)
 	p.bytes = append(append(append(p.bytes, place...), '/'), last...)
 	r.Key = p.since(at)
-	for name, value := range event.Attributes {
+	first := 0
+	if event.Is(shared.kind) {
+		r.Headers = append(r.Headers, shared.common[:]...)
+		r.Headers[cloudevent.IDAttribute].Value = p.keep(event.ID())
+		first = cloudevent.CommonAttributes
+	}
+	for i := first; i < event.Len(); i++ {
+		name, value := event.Attribute(i)
 		b := value.Bytes()
 		if !value.Shared() {
 			b = p.keep(b)
 		}
-		r.Headers = append(r.Headers, kgo.RecordHeader{Key: names.of(len(r.Headers), name), Value: b})
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: shared.of(i, name), Value: b})
 	}
+	shared.keep(event, r.Headers)
 	if len(event.Data) > 0 {
 		r.Value = p.value(event.Data)
 		r.Headers = append(r.Headers, contentType)
@@ -115,28 +123,39 @@ func (p *piece) reset() {
 	p.written, p.sent = 0, false
 }
 
-// headerNames are the names of headers, made once and not for each record.
-type headerNames []headerName
+// headers are what those of one export's records have in common, made once and not
+// for each record.
+type headers struct {
+	names  []headerName
+	kind   string // the type of the event before
+	common [cloudevent.CommonAttributes]kgo.RecordHeader
+}
 
 type headerName struct{ attribute, header string }
 
 // of returns the name of an event's n-th attribute, which is most often that of all.
-func (h *headerNames) of(n int, attribute string) string {
-	for n >= len(*h) {
-		*h = append(*h, headerName{})
+func (h *headers) of(n int, attribute string) string {
+	for n >= len(h.names) {
+		h.names = append(h.names, headerName{})
 	}
-	name := &(*h)[n]
+	name := &h.names[n]
 	if name.attribute != attribute {
 		*name = headerName{attribute, prefix + attribute}
 	}
 	return name.header
 }
 
+// keep keeps what the next event of the type has as well.
+func (h *headers) keep(event *cloudevent.Event, made []kgo.RecordHeader) {
+	if !event.Is(h.kind) {
+		h.kind = event.Type()
+		copy(h.common[:], made)
+		h.common[cloudevent.IDAttribute].Value = nil
+	}
+}
+
 // sizeOf returns no less than what an event's record takes of a batch.
 func sizeOf(place place, last []byte, event *cloudevent.Event) int {
-	size := 64 + len(place) + len(last) + len(event.Data) + len(contentType.Key) + len(contentType.Value)
-	for name, value := range event.Attributes {
-		size += 6 + len(prefix) + len(name) + len(value.Bytes())
-	}
-	return size
+	return 64 + len(place) + len(last) + len(event.Data) + len(contentType.Key) + len(contentType.Value) +
+		event.Size() + event.Len()*(6+len(prefix))
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"kollect.io/kollect/pkg/inventory"
@@ -29,9 +30,62 @@ func full(t *testing.T, f *flight, generation int64) *piece {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p.add(placeOf(of), []byte(keyCheckpoint), event, &headerNames{}, sizeOf(placeOf(of), []byte(keyCheckpoint), event))
+		p.add(placeOf(of), []byte(keyCheckpoint), event, &headers{}, sizeOf(placeOf(of), []byte(keyCheckpoint), event))
 	}
 	return p
+}
+
+// Headers that records have in common are made once, and each record has its own all
+// the same, whatever kinds of events take turns.
+func TestRecordsHaveTheAttributesOfTheirEvents(t *testing.T) {
+	s := sinktest.NewSample(inventory.Ref{Namespace: "team-a", Name: "apps"})
+	s.Set("web", "nginx:1.27")
+	of := s.Snapshot().Inventory()
+	x := cloudevent.NewExport(of, 42, time.Unix(1, 0), cloudevent.Schema(of))
+	p, shared := newPiece(maxPiece, nil), headers{}
+	var want []map[string]string
+	add := func(event *cloudevent.Event) {
+		attributes, size := map[string]string{}, 0
+		for name, value := range event.Attributes {
+			attributes[prefix+name] = value.String()
+			size += len(name) + len(value.Bytes())
+		}
+		if len(event.Data) > 0 {
+			attributes[contentType.Key] = string(contentType.Value)
+		}
+		if event.Size() != size {
+			t.Errorf("event %s is of size %d, want %d", event.ID(), event.Size(), size)
+		}
+		want = append(want, attributes)
+		p.add(placeOf(of), event.Subject(), event, &shared, sizeOf(placeOf(of), event.Subject(), event))
+	}
+	for e := range s.Snapshot().All() {
+		for i, kind := range "uudurmmudd" {
+			switch sequence := int64(5 + i); kind { // from one digit to two
+			case 'u':
+				add(x.Upserted(sequence, e.Key, e.Row))
+			case 'd':
+				add(x.Deleted(sequence, e.Key, e.Row.Origin()))
+			case 'r':
+				add(x.Referred(sequence, e.Key, e.Row))
+			case 'm':
+				event, err := x.Marker(fmt.Sprint(sequence), cloudevent.Checkpoint, sink.Mark{Generation: 42})
+				if err != nil {
+					t.Fatal(err)
+				}
+				add(event)
+			}
+		}
+	}
+	for i := range want {
+		got := map[string]string{}
+		for _, h := range p.records[i].Headers {
+			got[h.Key] = string(h.Value)
+		}
+		if diff := cmp.Diff(want[i], got); diff != "" || len(got) != len(p.records[i].Headers) {
+			t.Errorf("record %d: -want +got\n%s", i, diff)
+		}
+	}
 }
 
 func land(t *testing.T, f *flight, p *piece, n int, err error) {

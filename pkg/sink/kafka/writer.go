@@ -32,7 +32,7 @@ type writer struct {
 	whole    bool      // all rows are written
 	sequence int64     // of the last event
 	inside   load      // rows of the transaction
-	names    headerNames
+	shared   headers
 	flight   *flight
 	piece    *piece // that is being filled
 	out      chan *piece
@@ -170,7 +170,7 @@ func (w *writer) record(ctx context.Context, last []byte, event *cloudevent.Even
 			return err
 		}
 	}
-	w.piece.add(w.place, last, event, &w.names, size)
+	w.piece.add(w.place, last, event, &w.shared, size)
 	return nil
 }
 
