@@ -96,7 +96,7 @@ func (w *writer) make(ctx context.Context) error {
 	if err := w.marker(ctx, keyBegin, cloudevent.SnapshotBegin); err != nil {
 		return err
 	}
-	for u := range w.delta.Updates {
+	for u := range inventory.Ahead(w.delta.Updates) {
 		w.sequence++
 		event, err := w.eventOf(u)
 		if err != nil {
