@@ -155,15 +155,18 @@ func (e *Emitter) tryPublish(ctx context.Context, delta sink.Delta, final sink.M
 		return err
 	}
 	w := e.newWriter(known, delta, final)
-	if err := w.plan(ctx); err != nil {
-		return err
-	}
+	planned := make(chan error, 1) // meanwhile
+	go func() { planned <- w.plan(ctx) }()
 	p, err := e.take(ctx, delta.Inventory, func(c checkpoint) error {
 		if c.mark.Generation != delta.Base.Generation || c.mark.Hash != delta.Base.Hash || delta.Generation <= c.mark.Generation {
 			return fenced(c.mark)
 		}
 		return nil
 	})
+	if unfit := <-planned; unfit != nil && err == nil {
+		e.give(w.place, p)
+		return unfit
+	}
 	if err != nil {
 		return err
 	}

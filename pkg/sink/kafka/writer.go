@@ -16,7 +16,9 @@ const (
 	transactionRecords = 50_000
 	transactionBytes   = 64 << 20
 	// piecesAhead is how many pieces wait to be sent.
-	piecesAhead = 16
+	piecesAhead = 32
+	// planRows are looked at together: a short loop waits for many of them at once.
+	planRows = 256
 )
 
 // writer writes one delta. One goroutine makes the records while another sends them:
@@ -52,13 +54,30 @@ func (e *Emitter) newWriter(known *facts, delta sink.Delta, final sink.Mark) *wr
 // written, before anything is.
 func (w *writer) plan(ctx context.Context) error {
 	var upserted int64
+	var some []inventory.Update
 	for u := range w.delta.Updates {
 		if u.Row == nil {
 			continue
 		}
-		if upserted++; upserted%1000 == 0 && ctx.Err() != nil {
-			break
+		upserted++
+		if some = append(some, u); len(some) < planRows {
+			continue
 		}
+		if err := w.fit(ctx, some); err != nil {
+			return err
+		}
+		some = some[:0]
+	}
+	if err := w.fit(ctx, some); err != nil {
+		return err
+	}
+	w.whole = upserted == w.delta.Rows && (w.delta.First() || w.delta.Base.Schema != w.delta.Schema) && !w.final.Forgotten
+	return nil
+}
+
+// fit returns an error if the event of a row does not fit into a record.
+func (w *writer) fit(ctx context.Context, upserts []inventory.Update) error {
+	for _, u := range upserts {
 		if !w.limit.MayExceed(u.Row) {
 			continue
 		}
@@ -66,7 +85,6 @@ func (w *writer) plan(ctx context.Context) error {
 			return sink.Permanent(err)
 		}
 	}
-	w.whole = upserted == w.delta.Rows && (w.delta.First() || w.delta.Base.Schema != w.delta.Schema) && !w.final.Forgotten
 	return ctx.Err()
 }
 
