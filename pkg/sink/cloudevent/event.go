@@ -2,15 +2,12 @@ package cloudevent
 
 import (
 	"encoding/hex"
-	"encoding/json"
-	"fmt"
 	"strconv"
 	"time"
 
 	inventoryv1alpha1 "kollect.io/kollect/pkg/apis/inventory/v1alpha1"
 	"kollect.io/kollect/pkg/format"
 	"kollect.io/kollect/pkg/inventory"
-	"kollect.io/kollect/pkg/sink"
 )
 
 // The types of events.
@@ -141,9 +138,9 @@ type Export struct {
 	appender   *format.Appender
 
 	event Event  // the last one of a row
-	begun int    // the size of what it begins with, without the ID
 	texts []byte // of that one
 	data  []byte // of that one
+	begun int    // the size of what that one begins with, without the ID
 }
 
 // NewExport returns the export of the inventory under a generation that no other
@@ -278,35 +275,4 @@ func (x *Export) kind(o inventory.Origin) Value {
 		x.kinds[o] = value
 	}
 	return value
-}
-
-// Marker returns an event of type SnapshotBegin, SnapshotEnd or Checkpoint, with
-// the mark as its data. sequence, of any printable text, is of no other event of
-// the export.
-func (x *Export) Marker(sequence, kind string, mark sink.Mark) (*Event, error) {
-	e := &Event{}
-	x.begin(e, []byte(x.id+Segment(sequence)), shared(kind))
-	data, err := json.Marshal(document{
-		Cluster: x.of.Cluster, Namespace: x.of.Namespace, Name: x.of.Name,
-		Generation: mark.Generation, ContentHash: mark.Hash, Schema: mark.Schema, Rows: mark.Rows, Time: mark.Time.UTC(),
-		Forgotten: mark.Forgotten,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("encode mark: %w", err)
-	}
-	e.Data = data
-	return e, nil
-}
-
-// document is a mark as data.
-type document struct {
-	Cluster     string    `json:"cluster"`
-	Namespace   string    `json:"namespace,omitempty"`
-	Name        string    `json:"name"`
-	Generation  int64     `json:"generation"`
-	ContentHash string    `json:"contentHash"`
-	Schema      string    `json:"schema"`
-	Rows        int64     `json:"rows"`
-	Time        time.Time `json:"time"`
-	Forgotten   bool      `json:"forgotten,omitempty"`
 }

@@ -155,7 +155,7 @@ func (e *Emitter) tryPublish(ctx context.Context, delta sink.Delta, final sink.M
 		return err
 	}
 	w := e.newWriter(known, delta, final)
-	planned := make(chan error, 1) // meanwhile
+	planned := make(chan error, 1) // while the producer is taken
 	go func() { planned <- w.plan(ctx) }()
 	p, err := e.take(ctx, delta.Inventory, func(c checkpoint) error {
 		if c.mark.Generation != delta.Base.Generation || c.mark.Hash != delta.Base.Hash || delta.Generation <= c.mark.Generation {
