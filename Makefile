@@ -37,8 +37,8 @@ soak: _bin/dev ## let servers crash 200 times and compare all destinations each 
 	@bash -c '. hack/lib.sh; need_cc; need_postgres; need_kafka'
 	@_bin/dev binaries
 	@_bin/dev kafka
-	go test -race -vet=off -ldflags=-w -count=1 -timeout=1h -run=TestConformance ./pkg/sink/git -all
-	go test -race -vet=off -ldflags=-w -count=1 -v -timeout=24h -run=TestDestinationsEqualTheRowsAfterCrashes ./test/crash -rounds=$(or $(ROUNDS),200) -seed=$(or $(SEED),0) -only='$(ONLY)'
+	go test -race -vet=off -ldflags=-s -count=1 -timeout=1h -run=TestConformance ./pkg/sink/git -all
+	go test -race -vet=off -ldflags=-s -count=1 -v -timeout=24h -run=TestDestinationsEqualTheRowsAfterCrashes ./test/crash -rounds=$(or $(ROUNDS),200) -seed=$(or $(SEED),0) -only='$(ONLY)'
 
 verify: ## gofmt, vet, staticcheck, logcheck, govulncheck, generated code, tidy modules
 	@hack/verify.sh

@@ -30,7 +30,7 @@ hack/python.sh >/dev/null
 
 # Most of the time of tests with servers is waiting: more of them run at once
 # than there are cores. make verify vets. Linking takes a third of the time
-# without symbols for debuggers; race reports and stacks do not need them. Tests, and
+# without symbols; race reports and stacks do not need them. Tests, and
 # what they start, collect garbage as everywhere.
 at_once="$(($(getconf _NPROCESSORS_ONLN) + 1))"
 
@@ -42,7 +42,7 @@ test_module() {
     packages=(./test/... ./...) # those that take longest first
   fi
   if has "${dir}" '*_test.go'; then
-    go -C "${dir}" test -race -count=1 -vet=off -ldflags=-w -exec='env -u GOGC -u GOMEMLIMIT' -p "${at_once}" -parallel "${at_once}" "$@" "${packages[@]}" | { grep -v --line-buffered '\[no test files\]' || true; }
+    go -C "${dir}" test -race -count=1 -vet=off -ldflags=-s -exec='env -u GOGC -u GOMEMLIMIT' -p "${at_once}" -parallel "${at_once}" "$@" "${packages[@]}" | { grep -v --line-buffered '\[no test files\]' || true; }
   fi
 }
 

@@ -92,7 +92,8 @@ func testBroken(t *testing.T, d *destination, part func(*http.Request) bool) {
 	if err := export(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
-	s.Fill(45_000) // three parts
+	const rows = 2000
+	fillLarge(s, rows) // three parts
 	parts := 0
 	fail := func(fails func() bool) {
 		f.answer(func(w http.ResponseWriter, r *http.Request) bool {
@@ -126,7 +127,7 @@ func testBroken(t *testing.T, d *destination, part func(*http.Request) bool) {
 	}
 	f.answer(nil)
 	of := s.Snapshot().Inventory()
-	if got, err := d.Read(t.Context(), of); err != nil || got.Generation != 2 || len(got.Rows) != 45_000 {
+	if got, err := d.Read(t.Context(), of); err != nil || got.Generation != 2 || len(got.Rows) != rows {
 		t.Errorf("a reader sees generation %d, %v", got.Generation, err)
 	}
 	if exists, err := d.reader.Exists(t.Context(), "some/where/inventory/cluster=demo/ns=team-a/name=apps/generation=3.ndjson"); err != nil || exists {

@@ -88,18 +88,19 @@ func testLarge(t *testing.T, d *destination) {
 	store := d.Open(t)
 	defer store.Close()
 	s := sinktest.NewSample(inventory.Ref{Namespace: "team-a", Name: "apps"})
-	s.Fill(60_000) // about 27 MB
+	const rows = 2700
+	fillLarge(s, rows) // about 28 MB
 	export := sink.Export{Snapshot: s.Snapshot(), Generation: 1, Time: when}
 	if _, err := store.Write(t.Context(), export); err != nil {
 		t.Fatal(err)
 	}
 	got, err := d.Read(t.Context(), s.Snapshot().Inventory())
-	if err != nil || got.Generation != 1 || len(got.Rows) != 60_000 {
+	if err != nil || got.Generation != 1 || len(got.Rows) != rows {
 		t.Fatalf("read: %v", err)
 	}
 	// Leftovers of several parts stop an export too, and stay as they are.
 	other := sinktest.NewSample(inventory.Ref{Namespace: "team-a", Name: "apps"})
-	other.Fill(60_001)
+	fillLarge(other, rows+1)
 	key := "some/where/inventory/cluster=demo/ns=team-a/name=apps/generation=2.ndjson"
 	if err := d.reader.WriteAll(t.Context(), key, []byte("left"), nil); err != nil {
 		t.Fatal(err)
@@ -110,6 +111,14 @@ func testLarge(t *testing.T, d *destination) {
 	}
 	if left, err := d.reader.ReadAll(t.Context(), key); err != nil || string(left) != "left" {
 		t.Errorf("the leftover is %d bytes, %v", len(left), err)
+	}
+}
+
+// fillLarge adds n rows of 10 kB, of which few make a part.
+func fillLarge(s *sinktest.Sample, n int) {
+	text := strings.Repeat("0123456789", 1000)
+	for i := range n {
+		s.SetAttributes(fmt.Sprintf("app-%04d", i), `{"image":"nginx:1.27","text":"`+text+`"}`)
 	}
 }
 

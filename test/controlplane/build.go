@@ -47,7 +47,7 @@ func BuildProgram(ctx context.Context, log io.Writer, source Source, race bool) 
 	}
 	if race {
 		b.out += "-race"
-		b.args = []string{"-race", "-ldflags=-w"} // without symbols for debuggers it is linked in a third of the time
+		b.args = []string{"-race", "-ldflags=-s"} // without symbols it is linked in a third of the time
 	}
 	if err := os.MkdirAll(filepath.Dir(b.out), 0o755); err != nil {
 		return "", fmt.Errorf("create binary cache: %w", err)

@@ -49,7 +49,7 @@ func (s *scene) pause(d time.Duration) {
 // The server is killed again and again while objects change: whoever reads meanwhile
 // always finds a whole snapshot, and never an older one than before.
 func TestCrashesLeaveTheLastCompleteExport(t *testing.T) {
-	const kills, rows = 20, 40
+	const kills, rows = 12, 40
 	s := begin(t, "crashes")
 	for i := range rows {
 		s.put(fmt.Sprintf("settings-%02d", i), "0")

@@ -20,7 +20,7 @@ import (
 // TestLoad floods a server with lists, and holds watches that nothing happens to.
 func TestLoad(t *testing.T) {
 	s := newServed(t)
-	const rows = 20_000
+	const rows = 5000
 	s.add(inventory.Ref{Namespace: "team-a", Name: "apps"}, rows)
 	config := rest.CopyConfig(s.cp.Config())
 	config.Host, config.CAData, config.Insecure = s.host, nil, true
