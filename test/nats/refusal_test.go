@@ -64,13 +64,15 @@ func TestStreamsThatDoNotFit(t *testing.T) {
 		"refusing of changes": {jetstream.StreamConfig{MaxMsgsPerSubject: 1, Discard: jetstream.DiscardNew, DiscardNewPerSubject: true}, "discard_new_per_subject"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c.config.Name, c.config.Subjects = streamName, []string{"kollect.v1.>"}
+			// The files of a stream may outlive it: each has a name of its own.
+			name := "KOLLECT_" + strings.ReplaceAll(name, " ", "_")
+			c.config.Name, c.config.Subjects = name, []string{"kollect.v1.>"}
 			if _, err := js.CreateStream(t.Context(), c.config); err != nil {
 				t.Fatal(err)
 			}
-			defer js.DeleteStream(t.Context(), streamName)
-			_, err := nats.Open(t.Context(), kollectv1alpha1.NATSSink{URL: address, Stream: streamName}, nil, nats.Options{})
-			mustRefuse(t, err, "spec.nats.stream", streamName, c.says)
+			defer js.DeleteStream(t.Context(), name)
+			_, err := nats.Open(t.Context(), kollectv1alpha1.NATSSink{URL: address, Stream: name}, nil, nats.Options{})
+			mustRefuse(t, err, "spec.nats.stream", name, c.says)
 		})
 	}
 	t.Run("another stream's subjects", func(t *testing.T) {

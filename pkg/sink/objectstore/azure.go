@@ -1,9 +1,11 @@
 package objectstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 
@@ -57,9 +59,7 @@ func openAzure(ctx context.Context, p *place, secret map[string][]byte, options 
 
 func azureClient(p *place, secret map[string][]byte, options Options) (*container.Client, error) {
 	clientOptions := &container.ClientOptions{}
-	if options.Client != nil {
-		clientOptions.Transport = options.Client
-	}
+	clientOptions.Transport = retried{cmp.Or(options.Client, http.DefaultClient)}
 	if connection := lookUp(secret, "connectionString", "AZURE_STORAGE_CONNECTION_STRING"); connection != "" {
 		client, err := container.NewClientFromConnectionString(connection, p.bucket, clientOptions)
 		if err != nil {
