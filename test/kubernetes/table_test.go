@@ -35,7 +35,8 @@ func TestServersWithSupportForTableTransformation(t *testing.T) {
 }
 
 func (s *scene) tableOfOne(t *testing.T, v view, version string) {
-	list, err := v.client.List(t.Context(), metav1.ListOptions{Limit: 1})
+	// Rows of other tests may go meanwhile.
+	list, err := v.client.List(t.Context(), metav1.ListOptions{FieldSelector: v.scope, Limit: 1})
 	if err != nil || len(list.Items) != 1 {
 		t.Fatalf("list a row: %v", err)
 	}
