@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/http"
@@ -10,7 +11,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -19,44 +22,42 @@ import (
 	"kollect.io/kollect/pkg/sink"
 	httpsink "kollect.io/kollect/pkg/sink/http"
 	"kollect.io/kollect/pkg/sink/sinktest"
+	"kollect.io/kollect/test/child"
 )
 
 // startPython starts receiver.py, and returns a way to it on which requests may be changed.
 func startPython(t *testing.T) http.Handler {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := child.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := listener.Addr().String()
-	listener.Close()
-	key := filepath.Join(t.TempDir(), "hmac-key")
+	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	folder := t.TempDir()
+	key := filepath.Join(folder, "hmac-key")
 	if err := os.WriteFile(key, []byte(testKey+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), "python3", "receiver.py", address, key)
-	var log strings.Builder
-	cmd.Stderr = &log
-	if err := cmd.Start(); err != nil {
+	p, err := child.Start(exec.Command("python3", "receiver.py", address, key), filepath.Join(folder, "log"), false)
+	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		cmd.Wait()
-		if t.Failed() || strings.Contains(log.String(), "Traceback") {
-			t.Errorf("receiver.py: %s", log.String())
+		p.End(syscall.SIGKILL)
+		if log := child.Tail(p.Log, 40); t.Failed() || strings.Contains(log, "Traceback") {
+			t.Errorf("receiver.py: %s", log)
 		}
 	})
-	deadline, tick := time.After(time.Minute), time.Tick(10*time.Millisecond)
-	for conn, err := net.Dial("tcp", address); ; conn, err = net.Dial("tcp", address) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := p.Await(ctx, func(context.Context) error {
+		conn, err := net.Dial("tcp", address)
 		if err == nil {
 			conn.Close()
-			break
 		}
-		select {
-		case <-tick:
-		case <-deadline:
-			t.Fatal(err)
-		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
 	}
 	return httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: address})
 }

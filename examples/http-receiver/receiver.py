@@ -21,7 +21,8 @@ class Receiver(http.server.BaseHTTPRequestHandler):
         mac = base64.b64encode(hmac.digest(key, base.encode("latin-1"), "sha256"))
         body = self.rfile.read(min(int(h.get("Content-Length", 0)), 256 << 20))
         digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
-        name, got = (h["Kollect-Cluster"], h["Kollect-Namespace"], h["Kollect-Inventory"]), (int(h["Kollect-Generation"] or 0), h["Idempotency-Key"], digest)
+        name = h["Kollect-Cluster"], h["Kollect-Namespace"], h["Kollect-Inventory"]
+        got = int(h["Kollect-Generation"] or 0), h["Idempotency-Key"], digest
         last = held.get(name, (0, "", "", b""))
         status = (401 if not hmac.compare_digest(b"kollect=:%b:" % mac, h.get("Signature", "").encode("latin-1"))
                   or not needed <= set(signed) or abs(int(created[1]) - time.time()) > 300
