@@ -63,6 +63,7 @@ func (o *Options) Config() (*Config, error) {
 		return nil, fmt.Errorf("configure server: %w", err)
 	}
 	endStalls(&generic.Config)
+	gatherWrites(&generic.Config)
 	reviewer, err := o.newReviewer()
 	if err != nil {
 		return nil, err

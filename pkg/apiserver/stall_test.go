@@ -22,7 +22,7 @@ func serveStalls(t *testing.T, timeout time.Duration, handle func(http.ResponseW
 	server := httptest.NewUnstartedServer(withStallTimeout(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		ended <- handle(w)
 	}), timeout))
-	server.Listener = stallListener{server.Listener, timeout}
+	server.Listener = gatherListener{stallListener{server.Listener, timeout}}
 	server.TLS = &tls.Config{NextProtos: []string{"h2", "http/1.1"}}
 	server.EnableHTTP2 = true
 	server.StartTLS()
