@@ -30,8 +30,8 @@ func TestFencedByAnotherTakesAHigherGenerationOnlyWhileLeading(t *testing.T) {
 		s.set(func() { s.mark.Generation, s.mark.Hash = 900, "sha256:theirs" })
 		f.put(row("a", "3"))
 		f.wantWrites(s, 1, 501)
-		if got := f.state(); got.Outcome != Fenced || got.RetryTime.IsZero() {
-			t.Errorf("state %+v, want fenced with a time to retry", got)
+		if got := f.state(); got.Outcome != Fenced || got.RetryTime.IsZero() || strings.Contains(got.LastError, "--cluster-name") {
+			t.Errorf("state %+v, want fenced with a time to retry, by the new leader", got)
 		}
 	})
 }
@@ -60,8 +60,8 @@ func TestFencedThreeTimesBacksOff(t *testing.T) {
 		f.synced(true, false, "")
 		f.pair("lake", s, Settings{})
 		f.wait(400 * time.Millisecond)
-		if got := f.state(); got.Outcome != Fenced {
-			t.Errorf("state %+v, want fenced", got)
+		if got := f.state(); got.Outcome != Fenced || !strings.Contains(got.LastError, "--cluster-name") {
+			t.Errorf("state %+v, want fenced, by another cluster", got)
 		}
 		if s.saw().marks != maxFenced {
 			t.Errorf("the mark was read %d times, want before each of %d attempts", s.saw().marks, maxFenced)

@@ -165,7 +165,11 @@ func (l *loop) onFenced(ctx context.Context, err error) (next time.Time, hold bo
 	}
 	l.failures++
 	next = time.Now().Add(max(backoff(l.failures), minBackoff))
-	text := "somebody else exports this inventory there: " + Message(err)
+	who := "somebody else exports this inventory there"
+	if leads { // so does whoever fences it, by another Lease
+		who += " (another cluster of the same name? give each a --cluster-name of its own)"
+	}
+	text := who + ": " + Message(err)
 	if leadErr != nil {
 		text += "; ask who leads: " + Message(leadErr)
 	}
