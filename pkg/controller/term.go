@@ -144,7 +144,7 @@ func (t *term) want(o inventoryObject, ref *kollectv1alpha1.SinkReference, pairs
 		open.release()
 		return
 	}
-	settings := export.Settings{}
+	settings := export.Settings{AllowMassDelete: sink.spec.MassDeletion == kollectv1alpha1.MassDeletionAllow}
 	if d := o.spec.ExportMinInterval; d != nil {
 		settings.MinInterval = d.Duration
 	}

@@ -54,7 +54,7 @@ func (d *held) guarded(r Request, before, after int) (Result, bool) {
 		return Result{}, false
 	}
 	return Result{Outcome: MassDelete, Mark: d.mark, Next: until, Message: fmt.Sprintf(
-		"the export would remove %d of %d rows; it goes on if a complete snapshot still says so at %s",
+		"the export would remove %d of %d rows; it goes on if a complete snapshot still says so at %s, or at once if the sink's spec.massDeletion is Allow",
 		before-after, before, until.UTC().Format(time.RFC3339))}, true
 }
 

@@ -106,7 +106,7 @@ func (s *scene) duckDB(answer any, query string) {
 }
 
 // An inventory that became empty is exported as empty. If that is a lot at once,
-// the guard against mass deletion looks twice.
+// the guard against mass deletion looks twice, unless the sink says that it need not.
 func TestAnEmptiedInventoryIsExportedAsEmpty(t *testing.T) {
 	s := begin(t, "emptied")
 	const rows = 120 // enough for the guard to care
@@ -136,11 +136,18 @@ func TestAnEmptiedInventoryIsExportedAsEmpty(t *testing.T) {
 	t.Log("all at once, in the eyes of a server that is started later")
 	fill()
 	full = s.wantExport(lake, above(latest.Generation, rows))
+	fullLines = s.wantExport(lines, above(fullLines.Generation, rows))
+	s.cp.MustKubectl(t, "patch", "ksink/lines", "-n", s.ns, "--type=merge", "-p", `{"spec":{"massDeletion":"Allow"}}`)
 	s.stop(s.server.Kill)
 	empty()
 	s.must(s.server.Start(t.Context()))
-	s.wantCondition("kinv/lake", "Exported", "False", "MassDelete", "would remove 120 of 120 rows")
+	s.wantCondition("kinv/lake", "Exported", "False", "MassDelete", "would remove 120 of 120 rows", "spec.massDeletion is Allow")
 	latest = s.wantExport(lake, above(full.Generation, 0))
+	s.wantExport(lines, above(fullLines.Generation, 0))
+	s.wantEvent("kinv/lake", "MassDelete")
+	if events := s.cp.MustKubectl(t, "get", "events", "-n", s.ns, "--field-selector", "involvedObject.name=lines"); strings.Contains(string(events), "MassDelete") {
+		t.Errorf("the export to a sink that allows it was held back:\n%s", events)
+	}
 	s.wantHead(s.ns, "lake", exportedAt(latest))
 
 	s.put("again", "x")

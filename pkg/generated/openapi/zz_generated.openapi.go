@@ -4572,7 +4572,7 @@ func schema_pkg_apis_kollect_v1alpha1_KafkaSink(ref common.ReferenceCallback) co
 					},
 					"oversizedRows": {
 						SchemaProps: spec.SchemaProps{
-							Description: "OversizedRows says what becomes of a row that is too large for a message.",
+							Description: "OversizedRows says what becomes of a row that is too large for a message. Reject leaves it out, as though it were gone, and says so in the inventory's conditions. Reference publishes it without labels and attributes, and with where the API server has them.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -5413,7 +5413,7 @@ func schema_pkg_apis_kollect_v1alpha1_NATSSink(ref common.ReferenceCallback) com
 					},
 					"oversizedRows": {
 						SchemaProps: spec.SchemaProps{
-							Description: "OversizedRows says what becomes of a row that is too large for a message.",
+							Description: "OversizedRows says what becomes of a row that is too large for a message. Reject leaves it out, as though it were gone, and says so in the inventory's conditions. Reference publishes it without labels and attributes, and with where the API server has them.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -5962,6 +5962,13 @@ func schema_pkg_apis_kollect_v1alpha1_SinkSpec(ref common.ReferenceCallback) com
 						SchemaProps: spec.SchemaProps{
 							Description: "MinWriteInterval is the least time between two writes of changed content; changes in between are merged, never dropped. Default: 30s for git and objectStore, 0 for the others.",
 							Ref:         ref(v1.Duration{}.OpenAPIModelName()),
+						},
+					},
+					"massDeletion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "MassDeletion says what becomes of an export that would leave less than half of what the destination holds of an inventory, if that is more than 100 rows. Confirm holds it back, and says so in the inventory's conditions, until a complete snapshot still says the same 5 to 30 seconds later. Allow exports it at once.",
+							Type:        []string{"string"},
+							Format:      "",
 						},
 					},
 					"secretRef": {

@@ -105,6 +105,7 @@ var invalidSinks = []invalid{
 	{"a secret with a key", sink("type: http, http: {url: 'https://h'}, secretRef: {name: s/token}"), "spec.secretRef.name", "must be the name of an object"},
 	{"a negative write interval", bucket("url: 's3://b'}, minWriteInterval: -1s, secretRef: {name: s"), "spec.minWriteInterval", "must be a duration of at least 0s"},
 	{"a malformed write interval", bucket("url: 's3://b'}, minWriteInterval: soon, secretRef: {name: s"), "spec.minWriteInterval", "such as 30s, 5m or 1h30m"},
+	{"an unknown way with mass deletions", bucket("url: 's3://b'}, massDeletion: Never, secretRef: {name: s"), "spec.massDeletion", `supported values: "Confirm", "Allow"`},
 	{"a bucket by https", bucket("url: 'https://b'"), "spec.objectStore.url", "must be s3://bucket, gs://bucket, azblob://container or file:///folder"},
 	{"a bucket without a name", bucket("url: 's3://?region=eu'"), "spec.objectStore.url", "must be s3://bucket"},
 	{"a relative folder", bucket("url: 'file://exports'"), "spec.objectStore.url", "file:///folder"},

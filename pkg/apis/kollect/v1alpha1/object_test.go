@@ -170,6 +170,7 @@ func TestDefaults(t *testing.T) {
 		{"a retention", "{kind: KollectSink, spec: {type: objectStore, objectStore: {url: 's3://b', retention: {}}}}", []string{"spec", "objectStore", "retention", "keep"}, int64(10)},
 		{"a repository", "{kind: KollectSink, spec: {type: git, git: {url: 'https://host/r.git'}}}", []string{"spec", "git", "pathTemplate"}, "{cluster}/{namespace}/{inventory}"},
 		{"a table", "{kind: KollectSink, spec: {type: postgres, postgres: {}, secretRef: {name: dsn}}}", []string{"spec", "postgres", "table"}, "kollect_rows"},
+		{"a sink", "{kind: KollectClusterSink, spec: {type: http, http: {url: 'https://host'}}}", []string{"spec", "massDeletion"}, "Confirm"},
 		{"an endpoint", "{kind: KollectSink, spec: {type: http, http: {url: 'https://host'}}}", []string{"spec", "http", "method"}, "PUT"},
 	}
 	resources := newResources(t)

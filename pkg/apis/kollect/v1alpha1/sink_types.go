@@ -218,15 +218,15 @@ type NATSSink struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-zA-Z0-9_-]+$')",message="must be a stream's name: letters, digits, '-' and '_'"
 	Stream string `json:"stream"`
 	// OversizedRows says what becomes of a row that is too large for a message.
+	// Reject leaves it out, as though it were gone, and says so in the inventory's
+	// conditions. Reference publishes it without labels and attributes, and with
+	// where the API server has them.
 	// +kubebuilder:default=Reject
 	// +optional
 	OversizedRows OversizedRows `json:"oversizedRows,omitempty"`
 }
 
 // OversizedRows says what becomes of a row that is too large for a message.
-// Reject leaves it out, as though it were gone, and says so in the inventory's
-// conditions. Reference publishes it without labels and attributes, and with
-// where the API server has them.
 // +kubebuilder:validation:Enum=Reject;Reference
 type OversizedRows string
 
@@ -251,6 +251,9 @@ type KafkaSink struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-zA-Z0-9._-]+$') && self != '.' && self != '..'",message="must be a topic's name: letters, digits, '.', '_' and '-'"
 	Topic string `json:"topic"`
 	// OversizedRows says what becomes of a row that is too large for a message.
+	// Reject leaves it out, as though it were gone, and says so in the inventory's
+	// conditions. Reference publishes it without labels and attributes, and with
+	// where the API server has them.
 	// +kubebuilder:default=Reject
 	// +optional
 	OversizedRows OversizedRows `json:"oversizedRows,omitempty"`
@@ -279,6 +282,16 @@ type SchemaRegistry struct {
 	// +kubebuilder:validation:XValidation:rule="!self.matches('^[a-z0-9]+://[^/?#]*@')",message="must not hold credentials: put them into a Secret and name it in secretRef"
 	URL string `json:"url"`
 }
+
+// MassDeletion says what becomes of an export that would remove most rows.
+// +kubebuilder:validation:Enum=Confirm;Allow
+type MassDeletion string
+
+// What can become of exports that would remove most rows.
+const (
+	MassDeletionConfirm MassDeletion = "Confirm"
+	MassDeletionAllow   MassDeletion = "Allow"
+)
 
 // SinkSpec describes one destination: the member that Type names is set.
 // +kubebuilder:validation:XValidation:rule="(self.type == 'git') == has(self.git)",message="must be set if, and only if, type is git",fieldPath=".git"
@@ -319,6 +332,14 @@ type SinkSpec struct {
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:XValidation:rule="self.matches('^(0|([0-9]+([.][0-9]+)?(ns|us|µs|μs|ms|s|m|h))+)$') && duration(self) >= duration('0s')",message="must be a duration of at least 0s, such as 30s, 5m or 1h30m"
 	MinWriteInterval *metav1.Duration `json:"minWriteInterval,omitempty"`
+	// MassDeletion says what becomes of an export that would leave less than half of
+	// what the destination holds of an inventory, if that is more than 100 rows.
+	// Confirm holds it back, and says so in the inventory's conditions, until a
+	// complete snapshot still says the same 5 to 30 seconds later. Allow exports it
+	// at once.
+	// +kubebuilder:default=Confirm
+	// +optional
+	MassDeletion MassDeletion `json:"massDeletion,omitempty"`
 	// SecretRef names the Secret with the credentials.
 	// +optional
 	SecretRef *SecretReference `json:"secretRef,omitempty"`

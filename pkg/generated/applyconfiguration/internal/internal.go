@@ -731,6 +731,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: kafka
       type:
         namedType: io.kollect.kollect.pkg.apis.kollect.v1alpha1.KafkaSink
+    - name: massDeletion
+      type:
+        scalar: string
     - name: minWriteInterval
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Duration

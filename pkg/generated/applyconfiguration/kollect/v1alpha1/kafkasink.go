@@ -19,6 +19,9 @@ type KafkaSinkApplyConfiguration struct {
 	// Topic for the rows.
 	Topic *string `json:"topic,omitempty"`
 	// OversizedRows says what becomes of a row that is too large for a message.
+	// Reject leaves it out, as though it were gone, and says so in the inventory's
+	// conditions. Reference publishes it without labels and attributes, and with
+	// where the API server has them.
 	OversizedRows *kollectv1alpha1.OversizedRows `json:"oversizedRows,omitempty"`
 	// SchemaRegistry, if set, has the JSON Schema of the records' values, each of
 	// which begins with its ID, as clients of such registries expect.

@@ -34,6 +34,12 @@ type SinkSpecApplyConfiguration struct {
 	// changes in between are merged, never dropped. Default: 30s for git and
 	// objectStore, 0 for the others.
 	MinWriteInterval *v1.Duration `json:"minWriteInterval,omitempty"`
+	// MassDeletion says what becomes of an export that would leave less than half of
+	// what the destination holds of an inventory, if that is more than 100 rows.
+	// Confirm holds it back, and says so in the inventory's conditions, until a
+	// complete snapshot still says the same 5 to 30 seconds later. Allow exports it
+	// at once.
+	MassDeletion *kollectv1alpha1.MassDeletion `json:"massDeletion,omitempty"`
 	// SecretRef names the Secret with the credentials.
 	SecretRef *SecretReferenceApplyConfiguration `json:"secretRef,omitempty"`
 }
@@ -105,6 +111,14 @@ func (b *SinkSpecApplyConfiguration) WithKafka(value *KafkaSinkApplyConfiguratio
 // If called multiple times, the MinWriteInterval field is set to the value of the last call.
 func (b *SinkSpecApplyConfiguration) WithMinWriteInterval(value v1.Duration) *SinkSpecApplyConfiguration {
 	b.MinWriteInterval = &value
+	return b
+}
+
+// WithMassDeletion sets the MassDeletion field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the MassDeletion field is set to the value of the last call.
+func (b *SinkSpecApplyConfiguration) WithMassDeletion(value kollectv1alpha1.MassDeletion) *SinkSpecApplyConfiguration {
+	b.MassDeletion = &value
 	return b
 }
 
