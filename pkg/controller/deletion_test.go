@@ -11,22 +11,29 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clienttesting "k8s.io/client-go/testing"
+	"k8s.io/client-go/util/retry"
 
 	kollectv1alpha1 "kollect.io/kollect/pkg/apis/kollect/v1alpha1"
 	"kollect.io/kollect/pkg/inventory"
 )
 
-// removed is an inventory that goes to the sink lake, as change leaves it.
+// changeInventory changes the inventory that goes to the sink lake, also while the
+// controller writes its status or finalizers, and shows it to the informer.
 func (h *harness) changeInventory(change func(*kollectv1alpha1.KollectInventory)) {
 	h.Helper()
 	inventories := h.kollect.KollectV1alpha1().KollectInventories("a")
-	o, err := inventories.Get(h.Context(), "apps", metav1.GetOptions{})
+	var o *kollectv1alpha1.KollectInventory
+	err := retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		var err error
+		if o, err = inventories.Get(h.Context(), "apps", metav1.GetOptions{}); err != nil {
+			return err
+		}
+		change(o)
+		o.Generation++
+		o, err = inventories.Update(h.Context(), o, metav1.UpdateOptions{})
+		return err
+	})
 	if err != nil {
-		h.Fatal(err)
-	}
-	change(o)
-	o.Generation++
-	if o, err = inventories.Update(h.Context(), o, metav1.UpdateOptions{}); err != nil {
 		h.Fatal(err)
 	}
 	h.see(o)
