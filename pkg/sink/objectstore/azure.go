@@ -58,8 +58,10 @@ func openAzure(ctx context.Context, p *place, secret map[string][]byte, options 
 }
 
 func azureClient(p *place, secret map[string][]byte, options Options) (*container.Client, error) {
+	httpClient := *cmp.Or(options.Client, http.DefaultClient)
+	httpClient.Transport = retried{cmp.Or(httpClient.Transport, http.DefaultTransport)}
 	clientOptions := &container.ClientOptions{}
-	clientOptions.Transport = retried{cmp.Or(options.Client, http.DefaultClient)}
+	clientOptions.Transport = &httpClient
 	if connection := lookUp(secret, "connectionString", "AZURE_STORAGE_CONNECTION_STRING"); connection != "" {
 		client, err := container.NewClientFromConnectionString(connection, p.bucket, clientOptions)
 		if err != nil {

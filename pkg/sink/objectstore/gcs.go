@@ -64,6 +64,7 @@ func gcsClient(ctx context.Context, p *place, secret map[string][]byte, options 
 	if options.Client != nil && options.Client.Transport != nil {
 		transport = options.Client.Transport
 	}
+	transport = retried{transport}
 	if p.params["anonymous"] == "true" {
 		return gcp.NewAnonymousHTTPClient(transport), nil
 	}

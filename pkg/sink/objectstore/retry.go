@@ -7,24 +7,24 @@ import (
 	"sync"
 )
 
-// errorBytes is how much of an error's text is kept: it is XML of some lines.
+// errorBytes is how much of an error's text is kept: it is XML or JSON of some lines.
 const errorBytes = 64 << 10
 
-// retried is a client whose requests may be sent again with the same body, read from
-// its beginning, as azcore does. net/http goes on sending a body to a server that has
-// answered with an error before it had all; here nobody learns of the error until that
-// has ended.
-type retried struct{ client *http.Client }
+// retried takes requests that are made again with the same body: azcore reads it from
+// its beginning then, and Google's client reads the next part into its memory after
+// that. net/http goes on sending a body to a server that has answered with an error
+// before it had all; here nobody learns of the error until that has ended.
+type retried struct{ http.RoundTripper }
 
-// Do implements policy.Transporter of azcore.
-func (r retried) Do(request *http.Request) (*http.Response, error) {
+// RoundTrip makes the request.
+func (r retried) RoundTrip(request *http.Request) (*http.Response, error) {
 	if request.Body == nil || request.Body == http.NoBody {
-		return r.client.Do(request)
+		return r.RoundTripper.RoundTrip(request)
 	}
 	body := &closing{ReadCloser: request.Body, closed: make(chan struct{})}
 	request = request.WithContext(request.Context()) // a copy
 	request.Body = body
-	response, err := r.client.Do(request)
+	response, err := r.RoundTripper.RoundTrip(request)
 	if err == nil {
 		if response.StatusCode < http.StatusBadRequest {
 			return response, nil
