@@ -79,8 +79,12 @@ func TestAnOutageLeavesTheRowsAndSaysWhatMendsIt(t *testing.T) {
 					t.Errorf("rows in the outage (-want +got):\n%s", diff)
 				}
 
-				c.hold(false)
 				c.failing(nil)
+				settle()
+				if state := stateOf(store, target.Ref); !state.Stale {
+					t.Errorf("state while all is listed again: %+v, want stale", state)
+				}
+				c.hold(false)
 				settle()
 				if state := stateOf(store, target.Ref); state.Stale || state.Message != "" || state.Rows != 1 {
 					t.Errorf("state after the outage: %+v, want one row, not stale", state)

@@ -41,6 +41,11 @@ func outage(err error, gvr schema.GroupVersionResource, verb string) string {
 	return fmt.Sprintf("%s %s: the API server fails and is tried again: %v", verb, resource, err)
 }
 
+// incomplete says that a list ended before its end.
+func incomplete(gvr schema.GroupVersionResource) string {
+	return fmt.Sprintf("list %s: the API server ended the list before it was complete and is asked again", gvr.GroupResource())
+}
+
 // relists reports whether err only makes the reflector list again.
 func relists(err error) bool {
 	return apierrors.IsResourceExpired(err) || apierrors.IsGone(err) ||

@@ -57,9 +57,12 @@ func (s *source) ListWithContext(ctx context.Context, options metav1.ListOptions
 	if ctx.Err() != nil {
 		return nil, ctx.Err() // nobody reads the answer
 	}
-	s.note(outcome{"list", outage(err, s.gvr, "list")})
 	if err != nil {
+		s.failed("list", err)
 		return nil, err
+	}
+	if list.GetContinue() == "" { // else the list may fail yet
+		s.note(outcome{verb: "list"})
 	}
 	converter := s.converter()
 	converted := &metainternalversion.List{ListMeta: metav1.ListMeta{
@@ -85,14 +88,24 @@ func (s *source) WatchWithContext(ctx context.Context, options metav1.ListOption
 	in, err := s.api.Watch(ctx, options)
 	if err != nil {
 		if !initial || !apierrors.IsInvalid(err) && !apierrors.IsBadRequest(err) { // else a server that can't send initial events
-			s.note(outcome{"watch", outage(err, s.gvr, "watch")})
+			s.failed("watch", err)
 		}
 		return nil, err
 	}
-	s.note(outcome{verb: "watch"})
+	if !initial { // else the list may fail yet
+		s.note(outcome{verb: "watch"})
+	}
 	w := &conversion{source: s, in: in, initial: initial, out: make(chan watch.Event, 64), done: make(chan struct{})}
-	s.spawn(w.run)
+	s.spawn(func() { w.run(ctx) })
 	return w, nil
+}
+
+// failed notes an error, unless it only makes the reflector list again: what is
+// wrong stays so until that list is complete.
+func (s *source) failed(verb string, err error) {
+	if message := outage(err, s.gvr, verb); message != "" {
+		s.note(outcome{verb, message})
+	}
 }
 
 // List and Watch are what the reflector's type asks for; it calls the others.
@@ -126,7 +139,7 @@ func (c *conversion) Stop() {
 	})
 }
 
-func (c *conversion) run() {
+func (c *conversion) run(ctx context.Context) {
 	defer close(c.out)
 	defer c.Stop()
 	converter := c.source.converter()
@@ -138,6 +151,7 @@ func (c *conversion) run() {
 			return
 		case event, ok = <-c.in.ResultChan():
 			if !ok {
+				c.ended(ctx)
 				return
 			}
 		}
@@ -152,6 +166,18 @@ func (c *conversion) run() {
 	}
 }
 
+// ended notes that the watch has no more events, unless it was stopped.
+func (c *conversion) ended(ctx context.Context) {
+	select {
+	case <-c.done:
+	case <-ctx.Done():
+	default:
+		if c.initial {
+			c.source.note(outcome{"watch", incomplete(c.source.gvr)})
+		}
+	}
+}
+
 // convert converts the event's object. It reports whether to send the event.
 func (c *conversion) convert(converter converter, event *watch.Event) bool {
 	object, ok := event.Object.(*unstructured.Unstructured)
@@ -159,9 +185,13 @@ func (c *conversion) convert(converter converter, event *watch.Event) bool {
 	case watch.Error:
 		err := apierrors.FromObject(event.Object)
 		if !c.initial || !apierrors.IsInvalid(err) && !apierrors.IsBadRequest(err) {
-			c.source.note(outcome{"watch", outage(err, c.source.gvr, "watch")})
+			c.source.failed("watch", err)
 		}
+		c.initial = false
 	case watch.Bookmark:
+		if c.initial {
+			c.source.note(outcome{verb: "watch"})
+		}
 		c.initial = false
 	case watch.Deleted:
 		if ok {
