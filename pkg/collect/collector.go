@@ -45,7 +45,7 @@ type Collector struct {
 	mu        sync.Mutex // guards what follows
 	ran       bool
 	start     func(func(context.Context)) context.CancelFunc // nil unless Run runs
-	resources map[schema.GroupVersionResource]*resource      // that have targets
+	resources map[inventory.Resource]*resource               // that have targets
 	targets   map[inventory.TargetRef]*member
 	order     uint64 // of the newest member
 	watches   bool   // namespaces are watched, once Run runs
@@ -78,7 +78,7 @@ func newCollector(store *inventory.Store, open func(schema.GroupVersionResource,
 		store:     store,
 		options:   options,
 		open:      open,
-		resources: map[schema.GroupVersionResource]*resource{},
+		resources: map[inventory.Resource]*resource{},
 		targets:   map[inventory.TargetRef]*member{},
 	}
 	c.namespaces = &namespaces{
@@ -131,7 +131,7 @@ func (c *Collector) SetTarget(t Target) {
 		c.watchNamespaces()
 	}
 	m := c.targets[t.Ref]
-	if m != nil && (m.resource.gvr != t.gvr() || m.resource.info.Kind != t.Resource.Kind) {
+	if m != nil && *m.resource.info != *t.Resource {
 		c.remove(m)
 		m = nil
 	}
@@ -169,7 +169,7 @@ func (c *Collector) remove(m *member) {
 	r := m.resource
 	r.post(func() { r.leave(m) })
 	if r.targets--; r.targets == 0 {
-		delete(c.resources, r.gvr)
+		delete(c.resources, *r.info)
 		if r.stop != nil {
 			r.stop()
 		}
@@ -178,11 +178,11 @@ func (c *Collector) remove(m *member) {
 
 // resourceOf returns the resource of a target, and starts it if it is new.
 func (c *Collector) resourceOf(t *Target) *resource {
-	r := c.resources[t.gvr()]
+	r := c.resources[*t.Resource]
 	if r == nil {
 		info := *t.Resource
 		r = newResource(c, t.gvr(), &info)
-		c.resources[r.gvr] = r
+		c.resources[info] = r
 		if c.start != nil {
 			r.stop = c.start(r.run)
 		}

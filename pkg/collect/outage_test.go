@@ -243,6 +243,34 @@ func TestTargetsThatComeTogetherShareAList(t *testing.T) {
 	})
 }
 
+// A definition may be deleted and come again with another kind of the same name.
+func TestTargetsOfAResourceMoveToAnotherKindOneByOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster()
+		c.put(widgets, "ns", "w", nil, "x")
+		collector, store, stop := collecting(t, c, Options{})
+		defer stop()
+		all := inventory.Ref{Name: "all"}
+		first, second := widgetTarget("first"), widgetTarget("second")
+		store.Update(func(tx *inventory.Tx) {
+			tx.SetInventory(inventory.Inventory{Ref: all, Targets: []inventory.TargetRef{first.Ref, second.Ref}})
+		})
+		for _, kind := range []string{"Widget", "Gizmo"} {
+			resource := *first.Resource
+			resource.Kind = kind
+			for _, target := range []Target{first, second} {
+				target.Resource = &resource
+				collector.SetTarget(target)
+			}
+			settle()
+			want := []inventory.KindCount{{Group: widgets.Group, Kind: kind, Rows: 2}}
+			if diff := cmp.Diff(want, store.State().Snapshot(all).Head().Kinds); diff != "" {
+				t.Errorf("rows (-want +got):\n%s", diff)
+			}
+		}
+	})
+}
+
 func TestASuspendedTargetKeepsItsRows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster()

@@ -68,7 +68,7 @@ func (b *bench) add(name string) { b.set(widgetTarget(name)) }
 
 func (b *bench) set(target Target) {
 	b.collector.SetTarget(target)
-	b.resource = b.collector.resources[widgets]
+	b.resource = b.collector.resources[*target.Resource]
 	b.drain()
 }
 
