@@ -8,7 +8,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	kollectv1alpha1 "kollect.io/kollect/pkg/apis/kollect/v1alpha1"
 	"kollect.io/kollect/pkg/export"
@@ -38,7 +37,7 @@ func (t *term) finalize(ctx context.Context, o inventoryObject) error {
 		t.setProblem(k, nil)
 		return nil
 	}
-	err := t.patchFinalizer(ctx, k, o.meta.UID, wanted)
+	err := t.patchFinalizer(ctx, o.meta, wanted)
 	switch {
 	case err == nil:
 		t.setProblem(k, nil)
@@ -82,8 +81,10 @@ func (t *term) forgotten(o inventoryObject) bool {
 }
 
 // patchFinalizer changes the finalizers that the API server has, and nothing else.
-func (t *term) patchFinalizer(ctx context.Context, k key, uid types.UID, wanted bool) error {
-	kind := t.controller.inventoryKind
+// It does nothing if that has another object or generation than the one that was
+// seen: what is wanted of that is known once it is seen too.
+func (t *term) patchFinalizer(ctx context.Context, seen *metav1.ObjectMeta, wanted bool) error {
+	kind, k := t.controller.inventoryKind, keyOf(seen)
 	live, err := kind.get(ctx, k)
 	if apierrors.IsNotFound(err) {
 		return nil
@@ -92,7 +93,7 @@ func (t *term) patchFinalizer(ctx context.Context, k key, uid types.UID, wanted 
 		return err
 	}
 	o, ok := kind.open(live)
-	if !ok || o.meta.UID != uid || hasFinalizer(o.meta) == wanted || wanted && o.meta.DeletionTimestamp != nil {
+	if !ok || o.meta.UID != seen.UID || o.meta.Generation != seen.Generation || hasFinalizer(o.meta) == wanted || wanted && o.meta.DeletionTimestamp != nil {
 		return nil
 	}
 	finalizers := slices.DeleteFunc(slices.Clone(o.meta.Finalizers), func(name string) bool { return name == kollectv1alpha1.FinalizerForget })

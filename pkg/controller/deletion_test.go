@@ -191,3 +191,22 @@ func TestAFinalizerThatMayNotBeWritten(t *testing.T) {
 		}
 	})
 }
+
+// An inventory was Retain for a moment, and is Delete again and deleted.
+func TestAFinalizerStaysWhileTheCacheIsBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, sinks := leading(t, objectStoreSink(nil), func(*harness) {})
+		h.changeInventory(deleteWithData)
+		h.finalizers()
+		sinks.sinks[0].set(func() { sinks.sinks[0].down = errors.New("it is down") })
+		o, _ := h.inventoryKind.lookup(key{"a", "apps"})
+		behind := o.object.DeepCopyObject().(*kollectv1alpha1.KollectInventory)
+		behind.Spec.DeletionPolicy = kollectv1alpha1.DeletionRetain
+		behind.Generation++
+		h.changeInventory(func(o *kollectv1alpha1.KollectInventory) { o.Generation += 2; markDeleted(o) })
+		h.see(behind)
+		h.pokePairs(key{"a", "apps"})
+		pass(5 * time.Second)
+		h.wantFinalizers("kollect.io/forget")
+	})
+}
