@@ -138,6 +138,14 @@ type sinkState struct {
 	failures int // to open it, in a row, that may pass
 }
 
+// former returns the sink that is open, unless it is another one of that name.
+func (s sinkState) former(o sinkObject) *openSink {
+	if s.open == nil || !strings.HasPrefix(s.open.revision, string(o.meta.UID)+"/") {
+		return nil
+	}
+	return s.open
+}
+
 // sinks holds the sinks of a term. It is safe for concurrent use.
 type sinks struct {
 	mu    sync.Mutex // guards what follows
@@ -243,15 +251,19 @@ func (t *term) reopen(ctx context.Context, o sinkObject, before sinkState) (sink
 	if o.spec.SecretRef != nil {
 		again = t.controller.config.SecretInterval
 	}
+	revision := fmt.Sprintf("%s/%d", o.meta.UID, o.meta.Generation)
 	secret, unreadable := t.readSecret(ctx, o)
 	if unreadable != nil {
-		if unreadable.reason == reasonSecretUnreadable && before.open != nil {
+		next := sinkState{problem: unreadable}
+		if unreadable.reason == reasonSecretUnreadable {
+			next.open = before.former(o)
+		}
+		if next.open != nil && strings.HasPrefix(next.open.revision, revision+"/") {
 			return before, again // what was read stands while the API server is down
 		}
-		return sinkState{problem: unreadable}, again
+		return next, again
 	}
 	config := SinkConfig{Namespace: o.meta.Namespace, Spec: o.spec.DeepCopy()}
-	revision := fmt.Sprintf("%s/%d", o.meta.UID, o.meta.Generation)
 	if secret != nil {
 		if config.Secret = secret.Data; config.Secret == nil {
 			config.Secret = map[string][]byte{} // not as if the sink named none
@@ -277,8 +289,8 @@ func (t *term) reopen(ctx context.Context, o sinkObject, before sinkState) (sink
 			message = fmt.Sprintf("spec.%s: %s", o.spec.Type, message)
 		}
 		next := sinkState{problem: &problem{reason: reasonOpenFailed, message: message}, failures: failures}
-		if before.open != nil && !sink.IsPermanent(err) && strings.HasPrefix(before.open.revision, string(o.meta.UID)+"/") {
-			next.open = before.open // it may pass: what was opened stays in use
+		if !sink.IsPermanent(err) {
+			next.open = before.former(o) // it may pass: what was opened stays in use
 		}
 		return next, again
 	}
