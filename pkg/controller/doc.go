@@ -5,7 +5,8 @@
 // field and the mend, and disturbs nothing else.
 //
 // It never reads the objects that targets select, never writes anything but
-// statuses, events and its Lease, and never puts a secret into them.
+// statuses, events, its Lease and the finalizer of inventories, and never puts a
+// secret into them.
 //
 // Its invariant: nothing is derived from configuration before all of it was
 // read once, so an inventory never lacks a target that merely was not seen yet;
