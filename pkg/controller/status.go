@@ -72,6 +72,13 @@ func (s *statuses[Spec, Status]) forget(k key) {
 	delete(s.desired, k)
 }
 
+// forgetAll drops all objects: others say from now on what is known of them.
+func (s *statuses[Spec, Status]) forgetAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.desired)
+}
+
 func (s *statuses[Spec, Status]) copyOf(o runtime.Object) Status {
 	opened, _ := s.kind.open(o.DeepCopyObject())
 	return *opened.status

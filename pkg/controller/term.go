@@ -70,6 +70,7 @@ func (c *Controller) lead(ctx context.Context, leading func(context.Context) (bo
 	wg.Wait()
 	t.sinks.clear()
 	t.closes.Wait()
+	c.sinkStatus.forgetAll()
 	c.leading.Store(nil)
 	c.enqueueInventoryStatuses()
 	logger.Info("Not leading any more")
