@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"sync"
@@ -20,6 +21,7 @@ type profile struct {
 	uid        string
 	generation int64
 	resource   *resolved // nil while there is a problem from the start
+	former     *resolved // the last that was found, for any generation
 	extract    *extract.Profile
 	// problem says why targets can't use the profile.
 	problem *problem
@@ -76,7 +78,7 @@ func (c *Controller) reconcileProfile(_ context.Context, k key) error {
 	before := c.profiles.get(k)
 	var former *resolved
 	if before != nil && before.uid == string(o.meta.UID) {
-		former = before.resource
+		former = before.former
 	}
 	if before != nil && (before.uid != string(o.meta.UID) || before.generation != o.meta.Generation) {
 		before = nil
@@ -107,6 +109,7 @@ func (c *Controller) reconcileProfile(_ context.Context, k key) error {
 		// says that it is stale.
 		next.resource = before.resource
 	}
+	next.former = cmp.Or(next.resource, former)
 	c.profiles.set(k, next)
 	c.setProfileStatus(o, next)
 	if before == nil || !equal(before.problem, next.problem) || !equal(before.resource, next.resource) {

@@ -155,10 +155,21 @@ func TestAProfileWithoutVersionStaysWithItsVersion(t *testing.T) {
 	edited.Generation, edited.Spec.Attributes = 2, []kollectv1alpha1.Attribute{{Name: "class", CEL: "object.spec.class"}}
 	h.see(edited)
 	want("v1")
+	down := true
+	h.core.PrependReactor("get", "*", func(clienttesting.Action) (bool, runtime.Object, error) {
+		return down, nil, errors.New("the API server is down")
+	})
+	edited = edited.DeepCopy()
+	edited.Generation = 3
+	h.see(edited)
+	h.resolver.invalidate()
+	h.reconcile(h.reconcileProfile, k)
+	down = false
+	want("v1")
 	h.forgetResources("example.com/v1")
 	want("v2")
 	again := edited.DeepCopy()
-	again.Generation, again.Spec.Resource.Version = 3, "v1"
+	again.Generation, again.Spec.Resource.Version = 4, "v1"
 	h.serve(gateways)
 	h.see(again)
 	want("v1")
