@@ -22,6 +22,7 @@ func openGCS(ctx context.Context, p *place, secret map[string][]byte, options Op
 	if err != nil {
 		return nil, err
 	}
+	client.Transport = retried{client.Transport}
 	var clientOptions []option.ClientOption
 	if endpoint := p.params["endpoint"]; endpoint != "" {
 		clientOptions = append(clientOptions, option.WithEndpoint(endpoint+"/storage/v1/"), storage.WithJSONReads())
@@ -64,7 +65,6 @@ func gcsClient(ctx context.Context, p *place, secret map[string][]byte, options 
 	if options.Client != nil && options.Client.Transport != nil {
 		transport = options.Client.Transport
 	}
-	transport = retried{transport}
 	if p.params["anonymous"] == "true" {
 		return gcp.NewAnonymousHTTPClient(transport), nil
 	}
