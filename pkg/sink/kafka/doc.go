@@ -9,7 +9,7 @@
 // inventory from there on. An inventory has one transactional ID. Whoever begins to
 // write takes it, which aborts what another has begun and fences it, and then looks
 // whether the checkpoint is still the one that it follows. From then on it knows the
-// checkpoint without looking, for as long as the broker takes its epoch.
+// checkpoint without looking, for as long as the broker takes its epoch and the topic is the same.
 //
 // The newest checkpoint is searched for from the end of the partition backwards, so
 // that it costs what came since it was confirmed, and not what the topic holds. What

@@ -114,7 +114,7 @@ func (e *Emitter) Confirm(ctx context.Context, of *inventory.Inventory, mark sin
 
 // writeOne writes a checkpoint of the mark.
 func (e *Emitter) writeOne(ctx context.Context, p *producer, at place, event *cloudevent.Event, mark sink.Mark) error {
-	t := newTransaction(p, newFlight(e.frame), e.timeout)
+	t := e.newTransaction(p, newFlight(e.frame))
 	last := t.flight.piece()
 	last.add(at, []byte(keyCheckpoint), event, &headers{}, sizeOf(at, []byte(keyCheckpoint), event))
 	last.ends = &mark
@@ -170,7 +170,7 @@ func (e *Emitter) tryPublish(ctx context.Context, delta sink.Delta, final sink.M
 	if err != nil {
 		return err
 	}
-	if err := w.write(ctx, newTransaction(p, w.flight, e.timeout)); err != nil {
+	if err := w.write(ctx, e.newTransaction(p, w.flight)); err != nil {
 		e.discard(p)
 		e.forget()
 		return err

@@ -27,6 +27,7 @@ const (
 // producer writes the records of an inventory.
 type producer struct {
 	client    *kgo.Client
+	topic     [16]byte // its ID
 	partition int32
 	held      checkpoint // what the topic holds, unless another has fenced the producer
 	used      time.Time
@@ -61,7 +62,7 @@ func (e *Emitter) take(ctx context.Context, of *inventory.Inventory, fits func(c
 		p.client.Close()
 		return nil, err
 	}
-	p.partition, p.held = s.partition, s.checkpoint
+	p.topic, p.partition, p.held = s.topic, s.partition, s.checkpoint
 	return p, nil
 }
 

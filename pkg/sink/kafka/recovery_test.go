@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kversion"
 
 	"kollect.io/kollect/pkg/inventory"
 	"kollect.io/kollect/pkg/sink"
@@ -314,23 +315,79 @@ func TestTopicIsMadeAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := admin.DeleteTopic(t.Context(), d.spec.Topic); err != nil {
-		t.Fatal(err)
-	}
-	createTopic(t, d.spec.Topic, 3, map[string]string{"cleanup.policy": "compact"})
-	for found := 0; found != 3; { // or the broker may take records for what is about to be deleted
-		topics, err := admin.ListTopics(t.Context(), d.spec.Topic)
-		if err != nil {
-			t.Fatal(err)
-		}
-		found = len(topics[d.spec.Topic].Partitions)
-	}
+	makeAgain(t, d, 3)
 	sample.Set("web", "nginx:2")
 	if _, err := e.Publish(t.Context(), deltaOf(base, mark, sample.Snapshot(), 9, e.Schema(of))); err == nil {
 		t.Error("what has changed was published to a topic that is empty")
 	}
 	mustExport(t, e, sample.Snapshot(), 10)
 	mustRead(t, d, sample.Snapshot(), 10)
+}
+
+// makeAgain removes the destination's topic, and creates it with so many partitions.
+func makeAgain(t *testing.T, d *destination, partitions int32) {
+	t.Helper()
+	if _, err := admin.DeleteTopic(t.Context(), d.spec.Topic); err != nil {
+		t.Fatal(err)
+	}
+	createTopic(t, d.spec.Topic, partitions, map[string]string{"cleanup.policy": "compact"})
+	for found := 0; found != int(partitions); { // or the broker may take records for what is about to be deleted
+		topics, err := admin.ListTopics(t.Context(), d.spec.Topic)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found = len(topics[d.spec.Topic].Partitions)
+	}
+}
+
+// Brokers before Kafka 4.0 do not tell a topic from one that is made again, in which
+// another inventory may have come further than this one was.
+func TestTopicIsMadeAgainAtAnOldBroker(t *testing.T) {
+	t.Parallel()
+	d := newDestination(t)
+	createTopic(t, d.spec.Topic, 1, map[string]string{"cleanup.policy": "compact"})
+	e := d.open(t)
+	defer e.Close()
+	e.common = append(e.common, kgo.MaxVersions(kversion.V3_9_0())) // of producers
+	first, second := sinktest.NewSample(ref), sinktest.NewSample(inventory.Ref{Namespace: "team-b", Name: "apps"})
+	samples := []*sinktest.Sample{first, second}
+	for _, s := range samples {
+		s.Fill(20)
+		mustExport(t, e, s.Snapshot(), 1)
+	}
+	of := second.Snapshot().Inventory()
+	base, mark, err := resume(t.Context(), e, of)
+	if err != nil {
+		t.Fatal(err)
+	}
+	export := func(generation int64) error {
+		second.Set("web", fmt.Sprintf("nginx:1.%d", generation))
+		_, err := e.Publish(t.Context(), deltaOf(base, mark, second.Snapshot(), generation, e.Schema(of)))
+		return err
+	}
+	confirm := func(int64) error {
+		_, err := e.Confirm(t.Context(), of, mark, time.Now())
+		return err
+	}
+	for i, write := range []func(generation int64) error{export, confirm} {
+		makeAgain(t, d, 1)
+		first.Fill(500 * (1 + 2*i))
+		fresh := d.open(t)
+		mustExport(t, fresh, first.Snapshot(), 2)
+		fresh.Close()
+		if err := write(2); err == nil {
+			t.Errorf("write %d that follows what was there was taken by a topic that is empty", i)
+		}
+		for _, s := range samples {
+			mustExport(t, e, s.Snapshot(), 3)
+		}
+		if base, mark, err = resume(t.Context(), e, of); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.consumer.close()
+	d.consumer = consumer{}
+	mustRead(t, d, second.Snapshot(), 3)
 }
 
 // kcat, which is of librdkafka, reads what is committed.

@@ -82,18 +82,11 @@ func (e *Emitter) describe(ctx context.Context) (*facts, error) {
 	ctx, cancel := e.bounded(ctx)
 	defer cancel()
 	for failures := 0; ; failures++ {
-		request := kmsg.NewPtrMetadataRequest()
-		topic := kmsg.NewMetadataRequestTopic()
-		topic.Topic = &e.topic
-		request.Topics = append(request.Topics, topic)
-		response, err := request.RequestWith(ctx, e.client)
+		topic, err := e.metadata(ctx)
 		if err != nil {
-			return nil, cause(ctx, err)
+			return nil, err
 		}
-		if len(response.Topics) != 1 {
-			return nil, fmt.Errorf("the broker told of %d topics", len(response.Topics))
-		}
-		found, err := partitionsOf(&response.Topics[0])
+		found, err := partitionsOf(topic)
 		if err == nil || !kerr.IsRetriable(err) || errors.Is(err, kerr.UnknownTopicOrPartition) {
 			return found, err
 		}
@@ -101,6 +94,24 @@ func (e *Emitter) describe(ctx context.Context) (*facts, error) {
 			return nil, err
 		}
 	}
+}
+
+// metadata asks a broker what it knows of the topic.
+func (e *Emitter) metadata(ctx context.Context) (*kmsg.MetadataResponseTopic, error) {
+	ctx, cancel := e.bounded(ctx)
+	defer cancel()
+	request := kmsg.NewPtrMetadataRequest()
+	topic := kmsg.NewMetadataRequestTopic()
+	topic.Topic = &e.topic
+	request.Topics = append(request.Topics, topic)
+	response, err := request.RequestWith(ctx, e.client)
+	if err != nil {
+		return nil, cause(ctx, err)
+	}
+	if len(response.Topics) != 1 {
+		return nil, fmt.Errorf("the broker told of %d topics", len(response.Topics))
+	}
+	return &response.Topics[0], nil
 }
 
 func partitionsOf(t *kmsg.MetadataResponseTopic) (*facts, error) {

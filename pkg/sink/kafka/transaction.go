@@ -13,16 +13,16 @@ import (
 
 // transaction writes records that are all committed, or none.
 type transaction struct {
+	emitter  *Emitter
 	producer *producer
-	timeout  time.Duration
 	flight   *flight
 	begun    bool
 }
 
 var errMadeAgain = errors.New("the topic was made again meanwhile")
 
-func newTransaction(p *producer, f *flight, timeout time.Duration) *transaction {
-	return &transaction{producer: p, timeout: timeout, flight: f}
+func (e *Emitter) newTransaction(p *producer, f *flight) *transaction {
+	return &transaction{emitter: e, producer: p, flight: f}
 }
 
 func (t *transaction) begin() error {
@@ -77,7 +77,7 @@ func (t *transaction) add(ctx context.Context, r *kgo.Record, size int, landed f
 
 // await takes answers until no more than most has none.
 func (t *transaction) await(ctx context.Context, most load) error {
-	timer := time.NewTimer(t.timeout)
+	timer := time.NewTimer(t.emitter.timeout)
 	defer timer.Stop()
 	before, failures := 0, 0
 	for {
@@ -87,7 +87,7 @@ func (t *transaction) await(ctx context.Context, most load) error {
 		}
 		if answers != before {
 			before, failures = answers, 0
-			timer.Reset(t.timeout)
+			timer.Reset(t.emitter.timeout)
 		}
 		select {
 		case <-t.flight.news:
@@ -103,7 +103,7 @@ func (t *transaction) await(ctx context.Context, most load) error {
 				continue // it was not silent
 			}
 			t.producer.lost = true
-			return fmt.Errorf("%w (%s): %w", errSilent, t.timeout, context.DeadlineExceeded)
+			return fmt.Errorf("%w (%s): %w", errSilent, t.emitter.timeout, context.DeadlineExceeded)
 		}
 	}
 }
@@ -132,11 +132,19 @@ func (t *transaction) commit(ctx context.Context, mark sink.Mark) error {
 	if held := t.producer.held; held.mark.Generation > 0 && lowest <= held.offset {
 		return errMadeAgain
 	}
+	// Brokers before Kafka 4.0 take records by the topic's name alone.
+	topic, err := t.emitter.metadata(ctx)
+	if err != nil {
+		return err
+	}
+	if topic.TopicID != t.producer.topic {
+		return errMadeAgain
+	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	// The commit is not cancelled, lest nobody know whether it was done.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.timeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.emitter.timeout)
 	defer cancel()
 	if err := t.producer.client.EndTransaction(ctx, kgo.TryCommit); err != nil {
 		return cause(ctx, err)
